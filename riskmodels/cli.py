@@ -1,0 +1,306 @@
+"""The command line: every room of riskmodels as one command, with clear errors and exit codes.
+
+Exit codes: 0 done, 1 bad input (one message: what, where, the fix), 2 usage.
+"""
+
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from riskmodels import __version__
+from riskmodels.errors import RiskModelsError
+
+__all__ = ["main"]
+
+PATH = click.Path(path_type=Path)
+DATE = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+class _Group(click.Group):
+    """Turn errors that a user can act on into one message and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RiskModelsError as error:
+            raise SystemExit(_say(error)) from error
+        except OSError as error:
+            raise SystemExit(_say(error)) from error
+
+
+def _say(error: Exception) -> int:
+    click.echo(f"Error: {error}", err=True)
+    return 1
+
+
+def as_of_option(
+    required: bool = False, help: str = "Use only what was known at the start of this day."
+) -> Any:
+    return click.option("--as-of", type=DATE, required=required, help=help)
+
+
+tracking_option = click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    help="MLflow tracking URI.  [default: sqlite:///mlflow.db in the working folder]",
+)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="riskmodels")
+@click.option("--quiet", is_flag=True, help="Say only results and errors.")
+def main(quiet: bool) -> None:
+    """Predictive risk modelling for value-based care: from patient histories to payments."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("riskmodels")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+
+
+@main.command()
+@click.option(
+    "--out", type=PATH, default=Path("demo"), show_default=True, help="Folder for everything the demo makes."
+)
+@click.option("--patients", type=click.IntRange(min=2_000), default=20_000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(out: Path, patients: int, seed: int) -> None:
+    """Run the whole flow on simulated patients, ending with a report to open."""
+    from riskmodels.pipeline import demo as run
+
+    click.echo(run(out, patients=patients, seed=seed))
+
+
+@main.command()
+@click.argument("history", type=PATH)
+@click.option("--patients", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--truth", type=PATH, help="Folder for the true risks and the true facility effects, as Parquet."
+)
+def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> None:
+    """Simulate Medicare-like claims with known true risks as a HISTORY."""
+    from riskmodels.datasets import simulate as run
+
+    simulation = run(patients, seed=seed)
+    simulation.write(history)
+    if truth is not None:
+        simulation.write_truth(truth)
+    click.echo(f"{history}: {patients:,} simulated patients, seed {seed}")
+
+
+@main.command()
+@click.argument("format")
+@click.argument("source", type=PATH)
+@click.argument("history", type=PATH)
+@click.option(
+    "--shards", type=click.IntRange(min=1), help="Number of shards.  [default: from the size of the data]"
+)
+@click.option("--replace", is_flag=True, help="Take the place of the history that is there.")
+def ingest(format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
+    """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv)."""
+    from riskmodels.history import ingest as run
+
+    stored = run(format, source, history, shards=shards, replace=replace)
+    click.echo(stored.describe())
+
+
+@main.command()
+@click.argument("history", type=PATH)
+@as_of_option()
+@click.option("--out", type=PATH, help="Also write the report as JSON.")
+def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
+    """Report the quality of a HISTORY: counts, overlapping stays, impossible dates, unknown codes."""
+    from riskmodels.files import write_json
+    from riskmodels.history import check as run
+    from riskmodels.history import open_history
+
+    report = run(open_history(history, as_of=as_of))
+    click.echo(report.to_text())
+    if out is not None:
+        write_json(out, report.to_dict())
+
+
+@main.command()
+@click.argument("task")
+@click.argument("history", type=PATH)
+@click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
+@as_of_option()
+@click.option("--role", type=click.Choice(["predict", "adjust"]), help="Only features of this role.")
+def features(task: str, history: Path, out: Path, as_of: datetime | None, role: str | None) -> None:
+    """Write the training set of TASK: index cases, label and features."""
+    from riskmodels.pipeline import write_training_set
+
+    click.echo(write_training_set(task, history, out, as_of=as_of, role=role))
+
+
+@main.command()
+@click.argument("task")
+@click.argument("history", type=PATH)
+@tracking_option
+@click.option("--config", type=PATH, help="A model.yaml with features, parameters and split.")
+@as_of_option()
+@click.option(
+    "--seed", type=int, help="Seed of the split and of the model.  [default: the model.yaml's, or 0]"
+)
+@click.option("--out", type=PATH, help="Also write the model to this folder.")
+@click.option("--promote", is_flag=True, help="Promote the model to champion if it passes the gate.")
+def train(
+    task: str,
+    history: Path,
+    tracking_uri: str | None,
+    config: Path | None,
+    as_of: datetime | None,
+    seed: int | None,
+    out: Path | None,
+    promote: bool,
+) -> None:
+    """Train a model of TASK on a HISTORY; evaluate, log and register it."""
+    from riskmodels.pipeline import train as run
+
+    trained = run(
+        task,
+        history,
+        config=config,
+        as_of=as_of,
+        seed=seed,
+        tracking_uri=tracking_uri,
+        out=out,
+        promote=promote,
+    )
+    click.echo(trained.to_text())
+
+
+@main.command()
+@click.argument("model")
+@tracking_option
+@click.option("--version", help="The version to promote.  [default: the one with alias candidate]")
+def promote(model: str, tracking_uri: str | None, version: str | None) -> None:
+    """Make a registered MODEL's candidate the champion, if it passes the gate."""
+    from riskmodels.learning.registry import promote as run
+
+    click.echo(run(model, version=version, tracking_uri=tracking_uri).to_text())
+
+
+@main.command()
+@click.argument("model")
+@click.argument("history", type=PATH)
+@as_of_option(required=True, help="Score as things were known at the start of this day.")
+@click.option("--out", type=PATH, required=True, help="Folder for the scores (Parquet, a file a shard).")
+@click.option(
+    "--since", type=DATE, help="Discharges from this day on.  [default: those whose follow-up is still open]"
+)
+@click.option(
+    "--reasons", type=click.IntRange(0, 10), default=3, show_default=True, help="Top reasons a row."
+)
+@tracking_option
+def score(
+    model: str,
+    history: Path,
+    as_of: datetime,
+    out: Path,
+    since: datetime | None,
+    reasons: int,
+    tracking_uri: str | None,
+) -> None:
+    """Score a HISTORY with MODEL (models:/NAME@ALIAS or a folder); resumes where it was killed."""
+    from riskmodels.scoring import score as run
+
+    done = run(model, history, as_of=as_of, out=out, since=since, reasons=reasons, tracking_uri=tracking_uri)
+    click.echo(done.to_text())
+
+
+@main.command()
+@click.argument("task")
+@click.argument("history", type=PATH)
+@click.option(
+    "--by", default="facility_id", show_default=True, help="Column that names the hospital or group."
+)
+@click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
+@click.option(
+    "--model", help="A model of adjust features.  [default: one is fitted, cross-fitted by patient]"
+)
+@as_of_option()
+@click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@tracking_option
+def benchmark(
+    task: str,
+    history: Path,
+    by: str,
+    out: Path,
+    model: str | None,
+    as_of: datetime | None,
+    draws: int,
+    seed: int,
+    tracking_uri: str | None,
+) -> None:
+    """Compare observed with expected outcomes of TASK, by facility."""
+    from riskmodels.benchmarks import benchmark as run
+    from riskmodels.history import open_history
+
+    result = run(
+        task,
+        open_history(history, as_of=as_of),
+        by=by,
+        model=model,
+        n_draws=draws,
+        seed=seed,
+        tracking_uri=tracking_uri,
+    )
+    result.write(out)
+    click.echo(result.to_text())
+
+
+@main.command()
+@click.argument("program")
+@click.argument("inputs", nargs=-1, required=True, type=PATH)
+@click.option("--year", type=int, required=True, help="Fiscal or performance year of the rules.")
+@click.option("--out", type=PATH, help="FILE.csv or FILE.parquet, a row an entity.")
+@click.option("--detail", type=PATH, help="FILE.csv or FILE.parquet, a row an entity and component.")
+@click.option("--explain", metavar="ID", help="Print how this entity's payment came about, line by line.")
+@click.option("--drg-ratios", type=PATH, help="hrrp on a benchmark: DRG payment ratios by facility.")
+@click.option(
+    "--peer-groups", type=PATH, help="hrrp on a benchmark: dual proportions or peer groups by facility."
+)
+@click.option(
+    "--base-payments", type=PATH, help="hrrp: base operating DRG payments by facility, for dollars."
+)
+def pay(
+    program: str,
+    inputs: tuple[Path, ...],
+    year: int,
+    out: Path | None,
+    detail: Path | None,
+    explain: str | None,
+    **options: Any,
+) -> None:
+    """Compute PROGRAM's payments from CMS's own files or a benchmark."""
+    from riskmodels.payments import pay as run
+
+    payment = run(program, list(inputs), year=year, **{k: v for k, v in options.items() if v is not None})
+    if out is not None:
+        payment.write(out)
+    if detail is not None:
+        payment.write_detail(detail)
+    click.echo(payment.audit(explain).to_text() if explain else payment.to_text())
+
+
+@main.command()
+@click.argument("run")
+@click.option("--out", type=PATH, required=True, help="FILE.html: one page, no network needed.")
+@click.option("--benchmark", type=PATH, help="What `riskmodels benchmark` wrote.")
+@click.option("--payment", type=PATH, help="What `riskmodels pay` wrote.")
+@tracking_option
+def report(
+    run: str, out: Path, benchmark: Path | None, payment: Path | None, tracking_uri: str | None
+) -> None:
+    """Write the report of RUN (an MLflow run id, models:/NAME@ALIAS or a model folder)."""
+    from riskmodels.pipeline import report as write
+
+    click.echo(write(run, out, benchmark=benchmark, payment=payment, tracking_uri=tracking_uri))
