@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import polars as pl
 
 __all__ = [
+    "ADMISSION_TYPES",
     "CODE_SYSTEMS",
+    "DISCHARGE_DISPOSITIONS",
     "ENCOUNTER_KINDS",
     "EVENT_KINDS",
     "SCHEMA_VERSION",
@@ -33,6 +35,20 @@ ENCOUNTER_KINDS = (
     "home_health",
     "hospice",
 )
+ADMISSION_TYPES = ("emergency", "urgent", "elective", "newborn", "trauma", "other")
+DISCHARGE_DISPOSITIONS = (
+    "home",
+    "home_health",
+    "snf",
+    "rehab",
+    "transfer",
+    "hospice",
+    "ama",
+    "died",
+    "psychiatric",
+    "long_term_care",
+    "other",
+)
 EVENT_KINDS = ("diagnosis", "procedure", "drug", "lab", "vital", "observation")
 SEXES = ("female", "male", "unknown")
 CODE_SYSTEMS = (
@@ -52,7 +68,10 @@ CODE_SYSTEMS = (
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table as adapters deliver it."""
+    """One column of a table as adapters deliver it: a row without a `required` value is left out and counted.
+
+    `options` are the only words that a value may be; none means any.
+    """
 
     dtype: pl.DataType | type[pl.DataType]
     required: bool = False
@@ -87,9 +106,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "end": Column(_TIME, required=True),
         "facility_id": Column(pl.String),
         "provider_id": Column(pl.String),
-        "admission_type": Column(pl.String),
-        "admission_source": Column(pl.String),
-        "discharge_disposition": Column(pl.String),
+        "admission_type": Column(pl.String, options=ADMISSION_TYPES),
+        "admission_source": Column(pl.String),  # emergency, physician, transfer, snf, other; not checked
+        "discharge_disposition": Column(pl.String, options=DISCHARGE_DISPOSITIONS),
         "drg": Column(pl.String),
         "paid": Column(pl.Float64),
         "allowed": Column(pl.Float64),

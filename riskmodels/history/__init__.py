@@ -1,0 +1,25 @@
+"""Patient histories: the sharded store and the adapters that fill it from publishers' files."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["History", "Part", "Shard", "open_history", "write_history"]
+
+if TYPE_CHECKING:
+    from riskmodels.history.opening import History, Shard, open_history
+    from riskmodels.history.staging import Part
+    from riskmodels.history.store import write_history
+
+_HOMES = {
+    "History": "opening",
+    "Part": "staging",
+    "Shard": "opening",
+    "open_history": "opening",
+    "write_history": "store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
