@@ -1,0 +1,23 @@
+"""Cohorts: index cases, who is eligible, what counts as the outcome, and how to split patients."""
+
+from riskmodels.cohorts.cases import CASES, shard_cases
+from riskmodels.cohorts.cohort import Cohort, build_cohort
+from riskmodels.cohorts.splits import folds_by_patient, split_by_patient, split_by_time
+from riskmodels.cohorts.task import FollowUp, IndexRule, LookBack, OutcomeRule, Task, load_task, task_names
+
+__all__ = [
+    "CASES",
+    "Cohort",
+    "FollowUp",
+    "IndexRule",
+    "LookBack",
+    "OutcomeRule",
+    "Task",
+    "build_cohort",
+    "folds_by_patient",
+    "load_task",
+    "shard_cases",
+    "split_by_patient",
+    "split_by_time",
+    "task_names",
+]

@@ -1,0 +1,191 @@
+"""Find the index cases of a shard: eligibility, follow-up and label."""
+
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from riskmodels.cohorts.coverage import covered_spans, span_around, status_on
+from riskmodels.cohorts.outcomes import OUTCOMES
+from riskmodels.cohorts.planned import add_planned, care_groups
+from riskmodels.cohorts.stays import join_stays, principal_diagnoses, segments
+from riskmodels.cohorts.task import Task
+from riskmodels.history import Shard
+from riskmodels.terminology import load_grouper
+
+__all__ = ["CASES", "shard_cases"]
+
+_TIME = pl.Datetime("us")
+
+CASES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "index_id": pl.String,
+    "person": pl.Int32,
+    "person_id": pl.String,
+    "index_time": _TIME,
+    "admission_time": _TIME,
+    "stay_encounters": pl.List(pl.Int32),
+    "facility_id": pl.String,
+    "drg": pl.String,
+    "admission_type": pl.String,
+    "admission_source": pl.String,
+    "discharge_disposition": pl.String,
+    "length_of_stay": pl.Int32,
+    "birth_date": pl.Date,
+    "sex": pl.String,
+    "death_date": pl.Date,
+    "dual": pl.Boolean,
+    "orig_disability": pl.Boolean,
+    "esrd": pl.Boolean,
+    "follow_up_end": _TIME,
+    "label": pl.Int8,
+    "outcome_time": _TIME,
+    "censored": pl.Boolean,
+}
+
+
+def shard_cases(
+    task: Task,
+    shard: Shard,
+    *,
+    vocabulary: pl.DataFrame,
+    require_follow_up: bool = True,
+    as_of: datetime | None = None,
+    observed_until: date | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Find the index cases of one shard.
+
+    Parameters
+    ----------
+    task : Task
+        The definition.
+    shard : Shard
+        All that is known of some patients.
+    vocabulary : DataFrame of code, code_system, code_text
+        What the shard's codes stand for.
+    require_follow_up : bool
+        Count the observed follow-up as a step of the attrition. The rows are the same either way.
+    as_of : datetime, optional
+        The instant that the history is seen from; labels whose follow-up and run-out end later are censored.
+    observed_until : date, optional
+        For tasks that ask for no coverage: the last day that the data cover.
+
+    Returns
+    -------
+    cases : DataFrame
+        Columns as in `CASES`, sorted by (person, index_time).
+    attrition : DataFrame of step (String), stays (Int64)
+        How many stays were left after each step.
+    """
+    parts, impossible = segments(shard, task.index.kinds)
+    stays = join_stays(parts, principal_diagnoses(shard, vocabulary), task.index)
+    stays = add_planned(stays, shard, vocabulary).hstack(care_groups(stays, "last"))
+    stays = OUTCOMES[task.outcome.event](stays, shard, task)
+    stays = stays.join(
+        shard.person.select("person", "person_id", "birth_date", "sex", "death_date"),
+        on="person",
+        how="left",
+        maintain_order="left",
+    ).with_columns(admitted=pl.col("admission_time").dt.date(), discharged=pl.col("discharge_time").dt.date())
+
+    steps = [
+        (f"{' or '.join(task.index.kinds)} encounters", parts.height + impossible),
+        ("with an end that is not before the start", parts.height),
+        ("stays, once their segments are joined", stays.height),
+    ]
+    for step, keep in _eligibility(stays, task):
+        stays = stays.filter(keep)
+        steps.append((step, stays.height))
+    stays = _watch(stays, shard, task, as_of, observed_until)
+    if task.look_back.require_coverage:
+        stays = stays.filter(pl.col("covered_until").is_not_null())
+        steps.append((f"covered from {task.look_back.days} days before admission to discharge", stays.height))
+    cases = _label(stays, task, as_of).sort("person", "index_time", "index_id")
+    if require_follow_up:
+        steps.append((f"followed up for {task.follow_up.last_day} days", int((~cases["censored"]).sum())))
+    attrition = pl.DataFrame(steps, schema={"step": pl.String, "stays": pl.Int64}, orient="row")
+    return cases, attrition
+
+
+def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
+    """Return the steps that need nothing but the stay itself, each with what is kept."""
+    rule, steps = task.index, []
+    disposition = pl.col("discharge_disposition")
+    if "died" in rule.exclude_dispositions:
+        # A death on the day of discharge is one in hospital, unless the disposition says how the patient
+        # left.
+        died = (disposition == "died").fill_null(False)
+        dead_before = (pl.col("death_date") < pl.col("discharged")).fill_null(False)
+        dead_that_day = (pl.col("death_date") == pl.col("discharged")).fill_null(
+            False
+        ) & disposition.is_null()
+        steps.append(("discharged alive", ~(died | dead_before | dead_that_day)))
+    if "ama" in rule.exclude_dispositions:
+        steps.append(("not against medical advice", (disposition != "ama").fill_null(True)))
+    others = [word for word in rule.exclude_dispositions if word not in ("died", "ama")]
+    if others:
+        steps.append(
+            (f"not discharged to {' or '.join(others)}", ~disposition.is_in(others).fill_null(False))
+        )
+    if rule.exclude_principal_diagnosis:
+        labels = load_grouper("care").labels
+        what = [labels[group].lower() for group in rule.exclude_principal_diagnosis]
+        steps.append((f"not for {' or '.join(what)}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
+    age = _whole_years(pl.col("birth_date"), pl.col("admitted"))
+    if rule.min_age is not None:
+        steps.append((f"aged {rule.min_age} or more", (age >= rule.min_age).fill_null(False)))
+    if rule.max_age is not None:
+        steps.append((f"aged {rule.max_age} or less", (age <= rule.max_age).fill_null(False)))
+    return steps
+
+
+def _watch(
+    stays: pl.DataFrame, shard: Shard, task: Task, as_of: datetime | None, observed_until: date | None
+) -> pl.DataFrame:
+    """Add the coverage status at discharge, and `covered_until`, the last day the patient was watched."""
+    stays = status_on(stays, shard.coverage, pl.col("discharged"))
+    if task.look_back.require_coverage:
+        spans = covered_spans(shard.coverage, task.look_back.max_gap_days)
+        first_day = pl.col("admitted") - pl.duration(days=task.look_back.days)
+        stays = span_around(stays, spans, first_day)
+        through = pl.col("covered_until") >= pl.col("discharged")
+        return stays.with_columns(covered_until=pl.when(through).then("covered_until"))
+    if observed_until is None:
+        last = shard.encounter["end"].max() if as_of is None else as_of - timedelta(microseconds=1)
+        observed_until = last.date() if isinstance(last, datetime) else None
+    return stays.with_columns(covered_until=pl.lit(observed_until, pl.Date))
+
+
+def _label(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.DataFrame:
+    """Add the follow-up, the outcome within it and the label; return the columns of `CASES`."""
+    rule = task.follow_up
+    discharged, covered_until = pl.col("discharged"), pl.col("covered_until")
+    horizon = discharged + pl.duration(days=rule.last_day)
+    died = (pl.col("death_date") <= horizon).fill_null(False)
+    death = pl.max_horizontal("death_date", "discharged")
+    stays = stays.with_columns(needed_until=pl.when(died).then(death).otherwise(horizon), died=died)
+    day = (pl.col("outcome_time").dt.date() - discharged).dt.total_days()
+    inside = day.is_between(rule.first_day, rule.last_day).fill_null(False)
+    stays = stays.with_columns(outcome_time=pl.when(inside).then("outcome_time"))
+    outcome = pl.col("outcome_time").is_not_null()
+
+    unknown = covered_until < pl.col("needed_until")
+    if rule.coverage_lost == "event_counts":
+        unknown &= ~(pl.col("outcome_time").dt.date() <= covered_until).fill_null(False)
+    if rule.death == "censored":
+        unknown |= pl.col("died") & ~outcome
+    if as_of is not None:
+        complete = pl.col("needed_until") + pl.duration(days=1 + rule.runout_days)
+        unknown |= complete.cast(_TIME) > as_of
+    watched_until = pl.min_horizontal("needed_until", "covered_until") + pl.duration(days=1)
+    stays = stays.with_columns(
+        index_time=pl.col("discharge_time"),
+        length_of_stay=(discharged - pl.col("admitted")).dt.total_days(),
+        follow_up_end=watched_until.cast(_TIME),
+        censored=unknown.fill_null(True),
+    ).with_columns(label=pl.when(~pl.col("censored")).then(outcome))
+    return stays.select(pl.col(name).cast(dtype) for name, dtype in CASES.items())
+
+
+def _whole_years(birth: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """Return the age in whole years; a birthday on 29 February is kept on 1 March in other years."""
+    before_birthday = (day.dt.month() * 100 + day.dt.day()) < (birth.dt.month() * 100 + birth.dt.day())
+    return day.dt.year() - birth.dt.year() - before_birthday.cast(pl.Int32)

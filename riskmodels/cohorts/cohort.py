@@ -1,0 +1,119 @@
+"""Build the cohort of a task: index cases with their label, and the count of who was left out and why."""
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from riskmodels.cohorts.cases import shard_cases
+from riskmodels.cohorts.task import Task, load_task
+from riskmodels.errors import SpecError
+from riskmodels.history import History
+from riskmodels.progress import track
+
+__all__ = ["Cohort", "build_cohort"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The index cases of a task.
+
+    Parameters
+    ----------
+    cases : DataFrame
+        One row per index case, sorted by (person, index_time); columns as in `CASES`. `label` is 1 or 0, and
+        null where `censored`: the follow-up was not observed, so nothing is known.
+    attrition : DataFrame of step, stays
+        How many stays were left after each step.
+    task : Task
+        The definition.
+    """
+
+    cases: pl.DataFrame
+    attrition: pl.DataFrame
+    task: Task
+
+    @property
+    def observed(self) -> pl.DataFrame:
+        """Return the cases that have a label."""
+        return self.cases.filter(~pl.col("censored"))
+
+    @property
+    def rate(self) -> float | None:
+        """Return the share of observed cases with the outcome; None where nothing was observed."""
+        share = self.observed["label"].mean()
+        return None if share is None else float(share)  # type: ignore[arg-type]
+
+
+def build_cohort(task: str | Path | Task, history: History, *, require_follow_up: bool = True) -> Cohort:
+    """Build the cohort of a task from a history, shard by shard.
+
+    Parameters
+    ----------
+    task : str, path or Task
+        A task's name, a YAML file, or the task itself.
+    history : History
+        Where opened as of a date, labels need a follow-up that was over, with its run-out, by that date.
+    require_follow_up : bool
+        Count the observed follow-up as a step of the attrition. The rows are the same either way.
+
+    Raises
+    ------
+    SpecError
+        Where the history cannot support the task: no coverage at all, or no encounter of the kind that the
+        outcome is looked for in (everyone would come out negative).
+    """
+    task = load_task(task)
+    parts = []
+    seen = {"coverage": 0, "outcome": 0}
+    as_of = None if history.as_of is None else _instant(history.as_of)
+    observed_until = None if task.look_back.require_coverage else _last_day(history, as_of)
+    shards = track(history.shards(), f"Building the cohort of {task.name}", total=history.n_shards)
+    for shard in shards:
+        seen["coverage"] += shard.coverage.height
+        seen["outcome"] += shard.encounter.filter(pl.col("kind").is_in(task.outcome.kinds)).height
+        parts.append(
+            shard_cases(
+                task,
+                shard,
+                vocabulary=history.vocabulary,
+                require_follow_up=require_follow_up,
+                as_of=as_of,
+                observed_until=observed_until,
+            )
+        )
+    if task.look_back.require_coverage and not seen["coverage"]:
+        raise SpecError(
+            f"{task.name} asks for {task.look_back.days} days of coverage; this history has none at all.\n"
+            "Fix: ingest the eligibility files too, or use a task with look_back.require_coverage: false."
+        )
+    if not seen["outcome"]:
+        raise SpecError(
+            f"{task.name} looks for its outcome in {' and '.join(task.outcome.kinds)} encounters, and this "
+            "history has none: every case would come out negative.\n"
+            "Fix: ingest the claims that hold them (for ED visits: outpatient claims)."
+        )
+    cases = pl.concat([cases for cases, _ in parts]).sort("person", "index_time", "index_id")
+    attrition = (
+        pl.concat([steps for _, steps in parts])
+        .group_by("step", maintain_order=True)
+        .agg(pl.col("stays").sum())
+    )
+    logger.info("%s: %s index cases, %s censored", task.name, cases.height, int(cases["censored"].sum()))
+    return Cohort(cases, attrition, task)
+
+
+def _last_day(history: History, as_of: datetime | None) -> date | None:
+    """Return the last day of the data: that before `as_of`, or the last on which an encounter ended."""
+    if as_of is not None:
+        return (as_of - timedelta(microseconds=1)).date()
+    last = history.table("encounter").select(pl.col("end").max()).collect().item()
+    return None if last is None else last.date()
+
+
+def _instant(moment: date | datetime) -> datetime:
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time())

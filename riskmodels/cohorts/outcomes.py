@@ -1,0 +1,101 @@
+"""When the outcome of a task first happened after each index case."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from riskmodels.cohorts.stays import segments
+from riskmodels.cohorts.task import Task
+from riskmodels.history import Shard
+
+__all__ = ["OUTCOMES", "treat_and_release_visits"]
+
+# An outcome adds `outcome_time` to the stays: the start of what may be the outcome, null where there is
+# none. Whether it lies in the follow-up is for the caller to judge.
+Outcome = Callable[[pl.DataFrame, Shard, Task], pl.DataFrame]
+
+
+def unplanned_admission(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
+    """Add the time of the first unplanned admission after each stay.
+
+    With `first_only` the next admission alone is looked at: an unplanned one that follows a planned one
+    may come from that planned stay and is not held against the index stay.
+    """
+    if task.outcome.first_only:
+        following = pl.when(~pl.col("planned")).then("admission_time").shift(-1)
+        return stays.with_columns(outcome_time=following.over("person"))
+    if task.follow_up.first_day > 0:
+        unplanned = stays.filter(~pl.col("planned")).select("person", outcome_time="admission_time")
+        return _next_start(stays, unplanned, task)
+    # By the place in the sequence: a stay of no length begins when it ends, and must not follow itself.
+    following = pl.when(~pl.col("planned")).then("admission_time").shift(-1).backward_fill()
+    return stays.with_columns(outcome_time=following.over("person"))
+
+
+def treat_and_release_ed_visit(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
+    """Add the time of the first treat-and-release ED visit at or after each discharge."""
+    visits = treat_and_release_visits(shard, task).select("person", outcome_time="start")
+    return _next_start(stays, visits, task)
+
+
+def _next_start(stays: pl.DataFrame, events: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Add the first `outcome_time` of `events` from the follow-up's first day and the discharge on."""
+    first_day = pl.col("discharge_time").dt.truncate("1d") + pl.duration(days=task.follow_up.first_day)
+    return (
+        stays.with_row_index("case")
+        .with_columns(watched_from=pl.max_horizontal(first_day, "discharge_time"))
+        .sort("watched_from", "case")
+        .join_asof(
+            events.sort("outcome_time", "person"),
+            left_on="watched_from",
+            right_on="outcome_time",
+            by="person",
+            strategy="forward",
+            check_sortedness=False,
+            coalesce=False,
+        )
+        .sort("case")
+        .drop("case", "watched_from")
+    )
+
+
+def treat_and_release_visits(shard: Shard, task: Task) -> pl.DataFrame:
+    """Return the ED visits that did not end in an admission.
+
+    Left out is a visit that lies within an admission, and one after whose beginning an admission follows no
+    later than `admitted_gap_days` days after the visit's last day.
+    """
+    visits, _ = segments(shard, task.outcome.kinds)
+    admissions, _ = segments(shard, task.outcome.admitted_kinds)
+    admissions = admissions.select(
+        "person", admitted="start", admitted_until=pl.col("end").cum_max().over("person")
+    ).sort("admitted", "person")
+    visits = visits.sort("start", "person")
+
+    def nearest(strategy: str) -> pl.DataFrame:
+        return visits.join_asof(
+            admissions,
+            left_on="start",
+            right_on="admitted",
+            by="person",
+            strategy=strategy,  # type: ignore[arg-type]
+            check_sortedness=False,
+            coalesce=False,
+        )
+
+    days_to_admission = (
+        nearest("forward")
+        .select((pl.col("admitted").dt.date() - pl.col("end").dt.date()).dt.total_days())
+        .to_series()
+    )
+    followed = (days_to_admission <= task.outcome.admitted_gap_days).fill_null(False)
+    within = (
+        nearest("backward").select((pl.col("admitted_until") > pl.col("start")).fill_null(False)).to_series()
+    )
+    return visits.filter(~followed & ~within)
+
+
+OUTCOMES: dict[str, Outcome] = {
+    "unplanned_admission": unplanned_admission,
+    "treat_and_release_ed_visit": treat_and_release_ed_visit,
+}
