@@ -37,10 +37,9 @@ def _say(error: Exception) -> int:
     return 1
 
 
-def as_of_option(
-    required: bool = False, help: str = "Use only what was known at the start of this day."
-) -> Any:
-    return click.option("--as-of", type=DATE, required=required, help=help)
+as_of_option = click.option(
+    "--as-of", type=DATE, metavar="DATE", help="Use only what was known at the start of this day."
+)
 
 
 tracking_option = click.option(
@@ -95,24 +94,24 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
 
 
 @main.command()
-@click.argument("format")
+@click.argument("source_format", metavar="FORMAT")
 @click.argument("source", type=PATH)
 @click.argument("history", type=PATH)
 @click.option(
     "--shards", type=click.IntRange(min=1), help="Number of shards.  [default: from the size of the data]"
 )
 @click.option("--replace", is_flag=True, help="Take the place of the history that is there.")
-def ingest(format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
+def ingest(source_format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
     """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv)."""
     from riskmodels.history import ingest as run
 
-    stored = run(format, source, history, shards=shards, replace=replace)
+    stored = run(source_format, source, history, shards=shards, replace=replace)
     click.echo(stored.describe())
 
 
 @main.command()
 @click.argument("history", type=PATH)
-@as_of_option()
+@as_of_option
 @click.option("--out", type=PATH, help="Also write the report as JSON.")
 def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
     """Report the quality of a HISTORY: counts, overlapping stays, impossible dates, unknown codes."""
@@ -130,7 +129,7 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
 @click.argument("task")
 @click.argument("history", type=PATH)
 @click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
-@as_of_option()
+@as_of_option
 @click.option("--role", type=click.Choice(["predict", "adjust"]), help="Only features of this role.")
 def features(task: str, history: Path, out: Path, as_of: datetime | None, role: str | None) -> None:
     """Write the training set of TASK: index cases, label and features."""
@@ -144,7 +143,7 @@ def features(task: str, history: Path, out: Path, as_of: datetime | None, role: 
 @click.argument("history", type=PATH)
 @tracking_option
 @click.option("--config", type=PATH, help="A model.yaml with features, parameters and split.")
-@as_of_option()
+@as_of_option
 @click.option(
     "--seed", type=int, help="Seed of the split and of the model.  [default: the model.yaml's, or 0]"
 )
@@ -190,10 +189,19 @@ def promote(model: str, tracking_uri: str | None, version: str | None) -> None:
 @main.command()
 @click.argument("model")
 @click.argument("history", type=PATH)
-@as_of_option(required=True, help="Score as things were known at the start of this day.")
+@click.option(
+    "--as-of",
+    type=DATE,
+    metavar="DATE",
+    required=True,
+    help="Score as things were known at the start of this day.",
+)
 @click.option("--out", type=PATH, required=True, help="Folder for the scores (Parquet, a file a shard).")
 @click.option(
-    "--since", type=DATE, help="Discharges from this day on.  [default: those whose follow-up is still open]"
+    "--since",
+    type=DATE,
+    metavar="DATE",
+    help="Discharges from this day on.  [default: those whose follow-up is still open]",
 )
 @click.option(
     "--reasons", type=click.IntRange(0, 10), default=3, show_default=True, help="Top reasons a row."
@@ -225,7 +233,7 @@ def score(
 @click.option(
     "--model", help="A model of adjust features.  [default: one is fitted, cross-fitted by patient]"
 )
-@as_of_option()
+@as_of_option
 @click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @tracking_option
