@@ -1,0 +1,133 @@
+"""The result of a benchmark: a frame, its bootstrap draws, and where they come from; written and read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from riskmodels.errors import DataError
+from riskmodels.files import atomic_file, write_json
+
+__all__ = ["Benchmark", "draws_path", "metadata_path", "read_benchmark"]
+
+SUFFIXES = (".parquet", ".csv")
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Observed against expected outcomes by entity.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        A row an entity: the entity (named as `by`), n, persons, observed, expected, ratio, ratio_lower,
+        ratio_upper, rate, rate_lower, rate_upper (indirectly standardised), funnel limits, suppressed,
+        note, method, model_version. Small cells are null.
+    draws : pl.DataFrame
+        Entity, draw and ratio: the ratios of all entities in bootstrap samples of patients. Suppressed
+        entities are left out.
+    metadata : mapping
+        Task, features, discrimination of the expected risks, dates, totals, versions.
+    """
+
+    frame: pl.DataFrame
+    draws: pl.DataFrame
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def entity(self) -> str:
+        """Return the name of the column that names the entities."""
+        return self.frame.columns[0]
+
+    def write(self, path: str | Path) -> None:
+        """Write the frame as Parquet or CSV, by suffix; draws and metadata beside it.
+
+        ``B.parquet`` comes with ``B.draws.parquet`` and ``B.metadata.json``.
+        """
+        path = Path(path)
+        if path.suffix not in SUFFIXES:
+            raise DataError(
+                f"cannot write a benchmark to a {path.suffix or 'nameless'} file",
+                file=path,
+                fix="name it FILE.parquet or FILE.csv",
+            )
+        with atomic_file(draws_path(path)) as temporary:
+            self.draws.write_parquet(temporary)
+        write_json(metadata_path(path), dict(self.metadata))
+        with atomic_file(path) as temporary:
+            if path.suffix == ".csv":
+                self.frame.write_csv(temporary)
+            else:
+                self.frame.write_parquet(temporary)
+
+    def to_text(self) -> str:
+        """Return a summary of a few lines."""
+        shown = self.frame.filter(~pl.col("suppressed"))
+        above = shown.filter(pl.col("ratio_lower") > 1).height
+        below = shown.filter(pl.col("ratio_upper") < 1).height
+        known = self.metadata
+        size = f"{known.get('n', 0):,} stays of {known.get('persons', 0):,} patients"
+        model = f"{known.get('model', 'given')}, {len(known.get('features', ())):,} adjust features"
+        task, entities = known.get("task", "benchmark"), f"{self.frame.height:,} entities"
+        small = self.frame.height - shown.height
+        return (
+            f"{task} by {self.entity}: {entities}, {size}, {_share(known.get('rate'))} with the outcome\n"
+            f"  expected: {model}, AUROC {_three(known.get('auroc'))}\n"
+            f"  {above:,} above what was expected, {below:,} below (95% interval without 1); "
+            f"{small:,} suppressed as small"
+        )
+
+
+def read_benchmark(path: str | Path) -> Benchmark:
+    """Read what `Benchmark.write` wrote; a CSV of one's own with the same columns will do too.
+
+    Raises
+    ------
+    DataError
+        The file is not there or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("there is no such benchmark", file=path, fix="make one with: riskmodels benchmark")
+    if path.suffix == ".csv":
+        # The first column names hospitals: a CCN has leading zeros.
+        first = pl.read_csv(path, n_rows=0).columns[0]
+        frame = pl.read_csv(path, schema_overrides={first: pl.String}, infer_schema_length=None)
+    elif path.suffix == ".parquet":
+        frame = pl.read_parquet(path)
+    else:
+        raise DataError("is neither Parquet nor CSV", file=path, fix="name a FILE.parquet or a FILE.csv")
+    for name in ("n", "observed", "expected", "ratio"):
+        if name not in frame.columns:
+            raise DataError("the column of a benchmark is missing", file=path, column=name)
+    if "suppressed" not in frame.columns:
+        frame = frame.with_columns(pl.col("ratio").is_null().alias("suppressed"))
+    entity = frame.columns[0]
+    empty = pl.DataFrame(schema={entity: pl.String, "draw": pl.Int32, "ratio": pl.Float64})
+    draws, known = draws_path(path), metadata_path(path)
+    return Benchmark(
+        frame,
+        pl.read_parquet(draws) if draws.is_file() else empty,
+        json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {},
+    )
+
+
+def draws_path(path: Path) -> Path:
+    """Return the file of the draws beside a benchmark's file."""
+    return path.with_name(f"{path.stem}.draws.parquet")
+
+
+def metadata_path(path: Path) -> Path:
+    """Return the file of the metadata beside a benchmark's file."""
+    return path.with_name(f"{path.stem}.metadata.json")
+
+
+def _share(value: Any) -> str:
+    return "few" if value is None else f"{value:.1%}"
+
+
+def _three(value: Any) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

@@ -1,0 +1,79 @@
+"""Small cells: nothing is shown from which a count of 1 to 10 can be read or worked out.
+
+The rule is the CMS cell-size suppression policy: no count of 1 to 10 patients or stays, nor a figure from
+which one can be derived. Since observed = ratio x expected, a small observed count takes the ratio, the
+rate and their intervals with it. Since the total over all entities is shown too, a suppressed count must
+not be the only one, nor may the suppressed ones sum to less than 11: then the next smallest goes with them
+(complementary suppression).
+"""
+
+import polars as pl
+
+from riskmodels.evaluation.suppression import SMALLEST_CELL
+
+__all__ = ["WITHHELD", "suppress_small_cells"]
+
+WITHHELD = ("observed", "ratio", "ratio_lower", "ratio_upper", "rate", "rate_lower", "rate_upper")
+SIZES = ("n", "persons", "expected")
+FUNNELS = tuple(f"funnel_{side}_{level}" for level in (95, 998) for side in ("lower", "upper"))
+
+
+def suppress_small_cells(frame: pl.DataFrame, *, minimum_n: int = SMALLEST_CELL) -> pl.DataFrame:
+    """Return `frame` with a column ``suppressed``, small cells set to null and the reason in ``note``.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        What `standardise` returns.
+    minimum_n : int
+        Entities with fewer stays are not assessed either (25 in the Hospital Readmissions Reduction Program).
+    """
+    few = max(minimum_n, SMALLEST_CELL)
+    small_size = (pl.col("n") < SMALLEST_CELL) | (pl.col("persons") < SMALLEST_CELL)
+    small_count = pl.col("observed").is_between(1, SMALLEST_CELL - 1) | (
+        pl.col("n") - pl.col("observed")
+    ).is_between(1, SMALLEST_CELL - 1)
+    marked = frame.with_columns(
+        pl.when(small_size)
+        .then(pl.lit("fewer than 11 stays or patients"))
+        .when(pl.col("n") < few)
+        .then(pl.lit(f"fewer than {few} stays"))
+        .when(small_count)
+        .then(pl.lit("fewer than 11 with, or without, the outcome"))
+        .otherwise(pl.lit(""))
+        .alias("note")
+    )
+    marked = _complement(marked, "observed", pl.col("note") != "")
+    # A size is hidden where it is small itself; then a second one must be, or the total gives it away.
+    hidden_size = pl.col("_hide_n")
+    marked = _complement(marked.with_columns(small_size.alias("_hide_n")), "n", hidden_size, flag="_hide_n")
+    hidden = pl.col("note") != ""
+    return marked.with_columns(
+        hidden.alias("suppressed"),
+        *(pl.when(~hidden).then(pl.col(name)).alias(name) for name in WITHHELD),
+        *(pl.when(~hidden_size).then(pl.col(name)).alias(name) for name in SIZES),
+        *(pl.when(~hidden_size).then(pl.col(name)).alias(name) for name in FUNNELS),
+    ).drop("_hide_n")
+
+
+def _complement(marked: pl.DataFrame, count: str, hidden: pl.Expr, flag: str | None = None) -> pl.DataFrame:
+    """Mark further entities, smallest first, until two or more are hidden that sum to 11 or more."""
+    while True:
+        secret = marked.filter(hidden)
+        open_rows = marked.filter(~hidden)
+        # An entity with a count of 0 hides nothing: the rest of the hidden sum would still be one entity's.
+        counts = secret.filter(pl.col(count) > 0)[count]
+        if counts.is_empty() or open_rows.is_empty() or (counts.len() > 1 and counts.sum() >= SMALLEST_CELL):
+            return marked
+        names = open_rows.filter(pl.col(count) > 0)
+        if names.is_empty():
+            return marked
+        entity = marked.columns[0]
+        least = names.sort([count, entity])[entity][0]
+        marked = marked.with_columns(
+            pl.when((pl.col(entity) == least) & (pl.col("note") == ""))
+            .then(pl.lit("withheld so that a small cell cannot be worked out from the total"))
+            .otherwise(pl.col("note"))
+            .alias("note"),
+            *([(pl.col(flag) | (pl.col(entity) == least)).alias(flag)] if flag else []),
+        )
