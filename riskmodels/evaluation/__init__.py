@@ -1,0 +1,40 @@
+"""How good predictions are: discrimination, calibration and usefulness, with patient-clustered intervals."""
+
+from riskmodels.evaluation.compare import compare
+from riskmodels.evaluation.evaluate import evaluate
+from riskmodels.evaluation.inputs import band
+from riskmodels.evaluation.metrics import (
+    auroc,
+    average_precision,
+    brier,
+    calibration_intercept,
+    calibration_slope,
+    expected_calibration_error,
+    format_interval,
+    format_metric,
+    metric_label,
+    net_benefit,
+)
+from riskmodels.evaluation.result import Evaluation, Interval
+from riskmodels.evaluation.suppression import SMALLEST_CELL, small_cells, suppress_small
+
+__all__ = [
+    "SMALLEST_CELL",
+    "Evaluation",
+    "Interval",
+    "auroc",
+    "average_precision",
+    "band",
+    "brier",
+    "calibration_intercept",
+    "calibration_slope",
+    "compare",
+    "evaluate",
+    "expected_calibration_error",
+    "format_interval",
+    "format_metric",
+    "metric_label",
+    "net_benefit",
+    "small_cells",
+    "suppress_small",
+]
