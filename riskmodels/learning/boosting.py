@@ -1,0 +1,112 @@
+"""LightGBM, kept deterministic: train with early stopping, predict margins and contributions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Rows", "booster_text", "contributions", "margins", "read_booster", "train_booster"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An encoded design matrix (n, columns) with outcomes and weights (n,)."""
+
+    matrix: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+
+def train_booster(
+    params: dict[str, Any],
+    rows: Rows,
+    names: Sequence[str],
+    categorical: Sequence[int],
+    *,
+    rounds: int,
+    stop_on: Rows | None = None,
+    patience: int = 50,
+) -> tuple[Any, int]:
+    """Train one booster and return it with its number of rounds.
+
+    Parameters
+    ----------
+    params : dict
+        LightGBM parameters.
+    rows : Rows
+        What to fit on.
+    names : sequence of str
+        Names of the columns.
+    categorical : sequence of int
+        Positions of the columns that LightGBM splits as categories.
+    rounds : int
+        The most rounds; exactly so many without `stop_on`.
+    stop_on : Rows, optional
+        Rows of other patients; the log loss on them chooses the number of rounds.
+    patience : int
+        Rounds without a better loss after which to stop.
+    """
+    import lightgbm as lgb
+
+    data = lgb.Dataset(
+        rows.matrix,
+        rows.y,
+        weight=rows.weight,
+        feature_name=_plain(names),
+        categorical_feature=list(categorical),
+        params=params,
+        free_raw_data=True,
+    )
+    if stop_on is None:
+        booster = lgb.train(params, data, num_boost_round=rounds)
+        return read_booster(booster_text(booster, rounds)), rounds
+    valid = data.create_valid(stop_on.matrix, stop_on.y, weight=stop_on.weight)
+    booster = lgb.train(
+        params,
+        data,
+        num_boost_round=rounds,
+        valid_sets=[valid],
+        callbacks=[lgb.early_stopping(patience, verbose=False)],
+    )
+    best = max(1, booster.best_iteration)
+    return read_booster(booster_text(booster, best)), best
+
+
+def margins(boosters: Sequence[Any], matrix: np.ndarray, num_threads: int = 0) -> np.ndarray:
+    """Return the mean margin (n,), in log-odds, of boosters over an encoded matrix."""
+    total = np.zeros(len(matrix))
+    if len(matrix) == 0:
+        return total
+    for booster in boosters:
+        total += booster.predict(matrix, raw_score=True, num_threads=num_threads)
+    return total / len(boosters)
+
+
+def contributions(boosters: Sequence[Any], matrix: np.ndarray, num_threads: int = 0) -> np.ndarray:
+    """Return mean SHAP values (n, columns + 1), the expected margin last (Lundberg et al. 2020, TreeSHAP)."""
+    total = np.zeros((len(matrix), matrix.shape[1] + 1))
+    if len(matrix) == 0:
+        return total
+    for booster in boosters:
+        total += booster.predict(matrix, pred_contrib=True, num_threads=num_threads)
+    return total / len(boosters)
+
+
+def booster_text(booster: Any, rounds: int = -1) -> str:
+    """Return a booster as text that does not depend on the machine's number of threads."""
+    text = booster.model_to_string(num_iteration=rounds)
+    return re.sub(r"\[num_threads: -?\d+\]", "[num_threads: 0]", text)
+
+
+def read_booster(text: str) -> Any:
+    """Return the booster that `booster_text` wrote."""
+    import lightgbm as lgb
+
+    return lgb.Booster(model_str=text)
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """Return unique column names without the signs that LightGBM refuses."""
+    return [f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}__{i}" for i, name in enumerate(names)]

@@ -1,0 +1,157 @@
+"""What a user hands to `fit` and `predict`, checked and in one form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.learning.frames import ColumnLike, FitError, InputError, as_frame, match_columns
+
+__all__ = ["TrainingTable", "read_features", "read_training"]
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """Training rows: features, outcomes 0 or 1 (n,), whose they are (n,), weights (n,), roles by column."""
+
+    frame: pl.DataFrame
+    y: np.ndarray
+    patients: np.ndarray
+    weight: np.ndarray
+    roles: dict[str, str]
+
+
+def read_training(
+    model: Any, X: Any, y: Any, groups: Any, sample_weight: Any, columns: Sequence[ColumnLike] | None
+) -> TrainingTable:
+    """Check what `fit` got, and note classes and column names on the model.
+
+    Raises
+    ------
+    FitError
+        If labels are missing, not of two classes, or do not fit the rows.
+    """
+    frame = as_frame(X)
+    if hasattr(model, "feature_names_in_"):
+        del model.feature_names_in_
+    if frame is None:
+        frame = _numbers(validate_data(model, X, dtype="numeric", ensure_all_finite=False))
+    else:
+        if frame.width == 0 or frame.height == 0:
+            raise FitError(f"the table has {frame.height} rows and {frame.width} columns")
+        model.feature_names_in_ = np.array(frame.columns, dtype=object)
+        model.n_features_in_ = frame.width
+    n = frame.height
+    model.classes_, outcome = _read_labels(y, n)
+    weight = np.asarray(_check_sample_weight(sample_weight, np.empty((n, 1)), dtype=np.float64))
+    if (weight < 0).any():
+        raise FitError(f"{int((weight < 0).sum())} weights are negative", column="sample_weight")
+    patients = _read_groups(groups, n)
+    keep = weight > 0
+    if not keep.all():
+        frame, outcome, weight, patients = frame.filter(keep), outcome[keep], weight[keep], patients[keep]
+    if len(outcome) == 0 or outcome.min() == outcome.max():
+        raise FitError(
+            "only one class has rows of a weight above 0: nothing can be learned", column="sample_weight"
+        )
+    roles = dict.fromkeys(frame.columns, "predict")
+    for column in columns or ():
+        if column.name not in roles:
+            raise SpecError(
+                f"columns describes {column.name!r}, which X lacks. {did_you_mean(column.name, roles)}"
+            )
+        roles[column.name] = column.role
+    return TrainingTable(frame, outcome, patients, weight, roles)
+
+
+def read_features(model: Any, X: Any) -> pl.DataFrame:
+    """Return the model's columns of `X`, in the model's order.
+
+    Raises
+    ------
+    InputError
+        If columns are missing or unknown, or an array is given to a model that has categories.
+    """
+    check_is_fitted(model)
+    frame = as_frame(X)
+    names = list(model.encoder_.encodings)
+    if frame is not None and hasattr(model, "feature_names_in_"):
+        return match_columns(frame, names)
+    if frame is not None and frame.width == len(names):
+        return frame.rename(dict(zip(frame.columns, names, strict=True)))
+    if model.encoder_.levels:
+        raise InputError(
+            "The model has categories, which an array of numbers cannot hold: give it a table with the "
+            f"{len(names)} columns of feature_names_in_."
+        )
+    array = validate_data(
+        model, X, dtype="numeric", ensure_all_finite=False, ensure_min_samples=1, reset=False
+    )
+    return _numbers(array, names)
+
+
+def _read_labels(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two classes and 0 or 1 for each row."""
+    if y is None:
+        raise FitError("y is missing: requires y to be passed, but the target y is None", column="y")
+    labels = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else y, warn=True)
+    if len(labels) != n:
+        raise FitError(f"{n} rows but {len(labels)} labels", column="y")
+    missing = np.array([value is None or value != value for value in labels])
+    if missing.any():
+        raise FitError(
+            f"{int(missing.sum())} of {n} labels are missing",
+            column="y",
+            fix="drop rows whose outcome was not observed (censored), they are not negatives",
+        )
+    if labels.dtype == object and all(
+        isinstance(v, bool | int | float | np.number | np.bool_) for v in labels
+    ):
+        labels = labels.astype(np.float64)
+    kind = type_of_target(labels, input_name="y")
+    if kind.startswith("continuous") or kind == "unknown":
+        raise FitError(f"Unknown label type: {kind}. Labels must be 0 or 1", column="y")
+    classes, outcome = np.unique(labels, return_inverse=True)
+    if len(classes) > 2:
+        raise FitError(
+            f"Only binary classification is supported. The type of the target is {kind}: "
+            f"labels must be 0 or 1, and there are {len(classes)} values",
+            column="y",
+        )
+    if len(classes) == 1:
+        raise FitError(
+            f"all rows (n_samples = {n}) are of one class, {classes.tolist()[0]!r}: nothing can be learned",
+            column="y",
+            fix="check the outcome definition and the follow-up of the cohort",
+        )
+    if classes.dtype.kind == "f":
+        whole = classes.astype(np.int64)
+        if set(whole.tolist()) == {0, 1}:
+            classes = classes.astype(labels.dtype)
+    return classes, outcome.astype(np.float64)
+
+
+def _read_groups(groups: Any, n: int) -> np.ndarray:
+    """Return a number for each row's patient."""
+    if groups is None:
+        return np.arange(n)
+    ids = np.asarray(groups.to_numpy() if hasattr(groups, "to_numpy") else groups)
+    if ids.ndim != 1 or len(ids) != n:
+        raise FitError(f"{n} rows but groups of shape {ids.shape}", column="groups")
+    missing = np.array([value is None or value != value for value in ids])
+    if missing.any():
+        raise FitError(f"{int(missing.sum())} rows have no patient", column="groups")
+    if ids.dtype == object:
+        ids = ids.astype(str)
+    return np.unique(ids, return_inverse=True)[1]
+
+
+def _numbers(array: np.ndarray, names: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return an array of numbers as a frame with columns x0, x1, ... or the given names."""
+    names = [f"x{i}" for i in range(array.shape[1])] if names is None else names
+    return pl.DataFrame({name: array[:, i].astype(np.float64) for i, name in enumerate(names)})
