@@ -20,7 +20,7 @@ class World:
 
 
 def draw_stays(n: int, seed: int) -> World:
-    """Return n stays of n / 2 patients; risk depends on `prior`, `diagnosis` and `ward`, not on the others."""
+    """Return n stays of n / 2 patients; their risk depends on `prior`, `diagnosis` and `ward` alone."""
     rng = np.random.default_rng(seed)
     effects = np.random.default_rng(99).normal(0, 0.7, N_DIAGNOSES)
     diagnosis = rng.integers(0, N_DIAGNOSES, n)

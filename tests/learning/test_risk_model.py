@@ -172,14 +172,12 @@ def test_weights_move_the_risk(world):
     ("change", "says"),
     [
         pytest.param(lambda X: X.drop("prior"), "'prior'", id="missing"),
-        pytest.param(
-            lambda X: X.rename({"prior": "priors"}), ContractError, "did you mean 'priors'", id="renamed"
-        ),
-        pytest.param(lambda X: X.with_columns(new=1), ContractError, "not fitted on 'new'", id="extra"),
+        pytest.param(lambda X: X.rename({"prior": "priors"}), "did you mean 'priors'", id="renamed"),
+        pytest.param(lambda X: X.with_columns(new=1), "not fitted on 'new'", id="extra"),
         pytest.param(
             lambda X: X.with_columns(prior=pl.lit("high")), ContractError, "'prior' is String", id="text"
         ),
-        pytest.param(lambda X: np.zeros((3, 5)), ContractError, "categories", id="array"),
+        pytest.param(lambda X: np.zeros((3, 5)), "categories", id="array"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(world, model, change, says):
