@@ -1,0 +1,191 @@
+"""What every payment program is made of, and the result that it gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.files import atomic_file
+from riskmodels.payments.audit import Audit
+from riskmodels.payments.rules import Rules
+from riskmodels.payments.whatif import apply_changes
+
+__all__ = ["Inputs", "Payment", "Program", "Settlement"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a program was given, read and checked.
+
+    Parameters
+    ----------
+    frames : mapping of str to polars.DataFrame
+        Tables by name; each row has the `source_file` and `source_line` that it was read from.
+    options : mapping
+        Settings that the settlement needs.
+    notes : tuple of str
+        What a reader of the result should know about the inputs.
+    draws : polars.DataFrame, optional
+        Draws of an uncertain input: entity, draw, value.
+    """
+
+    frames: Mapping[str, pl.DataFrame]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    draws: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The figures of a program: a row an entity, a row a component, the rule parameters that were used."""
+
+    frame: pl.DataFrame
+    detail: pl.DataFrame
+    used: tuple[str, ...]
+
+
+class Program(ABC):
+    """One payment program: how it reads, settles and explains."""
+
+    name: ClassVar[str]
+    entity: ClassVar[str]
+    """The column that names who is paid."""
+    component: ClassVar[str]
+    """The column of `detail` that names what the payment is made of."""
+    options: ClassVar[Mapping[str, str]] = {}
+    """What `pay` takes beside the inputs, and what each option is."""
+    changeable: ClassVar[Mapping[str, str]]
+    """The inputs that a what-if may change: column to the name of its table."""
+
+    @abstractmethod
+    def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
+        """Read and check the published files."""
+
+    def after_change(self, frames: dict[str, pl.DataFrame], column: str) -> dict[str, pl.DataFrame]:
+        """Return the tables with what follows from a changed column brought up to date."""
+        return frames
+
+    @abstractmethod
+    def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
+        """Compute the payments of all entities."""
+
+    @abstractmethod
+    def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
+        """Write down how the payment of one entity came about."""
+
+    @abstractmethod
+    def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
+        """Return what would have to change for the payment to turn, a row an entity and component."""
+
+
+@dataclass(frozen=True)
+class Payment:
+    """The result of a payment program.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        One row an entity; the last column names unverified parameters where the result used any.
+    detail : polars.DataFrame
+        One row an entity and component.
+    rules : Rules
+    notes : tuple of str
+        What a reader of the result should know: about the inputs, and what a what-if changed.
+    """
+
+    program: Program
+    rules: Rules
+    inputs: Inputs
+    settlement: Settlement
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """One row an entity."""
+        names = ", ".join(self.unverified) or None
+        return self.settlement.frame.with_columns(
+            pl.lit(names, dtype=pl.String).alias("unverified_parameters")
+        )
+
+    @property
+    def detail(self) -> pl.DataFrame:
+        """One row an entity and component."""
+        return self.settlement.detail
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the result should know."""
+        return self.inputs.notes
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Parameters that the result used and that no public source could confirm."""
+        return self.rules.unverified(self.settlement.used)
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The ids of all who are paid."""
+        return tuple(self.settlement.frame[self.program.entity])
+
+    def audit(self, entity: str) -> Audit:
+        """Return the calculation of one entity, line by line.
+
+        Raises
+        ------
+        SpecError
+            Where the inputs have no such entity.
+        """
+        if entity not in self.entities:
+            hint = did_you_mean(entity, self.entities[:20] if len(self.entities) > 20 else self.entities)
+            raise SpecError(f"no {self.program.entity} {entity!r} in the inputs. {hint}")
+        return self.program.explain(self.inputs, self.settlement, self.rules, entity)
+
+    def what_if(self, changes: Mapping[str, float | str], entities: Iterable[str] | None = None) -> "Payment":
+        """Return the payment with some inputs changed, all other inputs held as they are.
+
+        Parameters
+        ----------
+        changes : mapping
+            Input to change, such as ``"excess_readmission_ratio[HF]"`` or, for one entity,
+            ``"excess_readmission_ratio[HF]@010006"``; to a number, or by ``"-5%"``, ``"+0.01"``, ``"*0.9"``.
+        entities : iterable of str, optional
+            The entities whose inputs change; all by default.
+        """
+        inputs = apply_changes(self.inputs, changes, self.program, entities)
+        return replace(self, inputs=inputs, settlement=self.program.settle(inputs, self.rules))
+
+    def compare(self, other: "Payment") -> pl.DataFrame:
+        """Return the figures of both payments side by side: ``x``, ``x_other`` and ``x_change``.
+
+        Only entities whose figures differ are shown.
+        """
+        key = self.program.entity
+        shared = set(other.settlement.frame.columns)
+        schema = self.settlement.frame.schema
+        numeric = [name for name, kind in schema.items() if kind.is_numeric() and name in shared]
+        both = self.settlement.frame.select(key, *numeric).join(
+            other.settlement.frame.select(key, *numeric), on=key, suffix="_other"
+        )
+        changes = [(pl.col(f"{name}_other") - pl.col(name)).alias(f"{name}_change") for name in numeric]
+        changed = pl.any_horizontal(pl.col(f"{name}_change").fill_null(0) != 0 for name in numeric)
+        order = [column for name in numeric for column in (name, f"{name}_other", f"{name}_change")]
+        return both.with_columns(changes).filter(changed).select(key, *order)
+
+    def break_even(self, entity: str | None = None) -> pl.DataFrame:
+        """Return what would have to change for the payment to turn; for one entity, or for all."""
+        frame = self.program.break_even(self.inputs, self.settlement, self.rules)
+        return frame if entity is None else frame.filter(pl.col(self.program.entity) == entity)
+
+    def write(self, path: str | Path, detail: str | Path | None = None) -> None:
+        """Write the result, and the detail where a path is given, as CSV or Parquet by suffix."""
+        for frame, target in ((self.frame, path), (self.detail, detail)):
+            if target is None:
+                continue
+            with atomic_file(target) as temporary:
+                if Path(target).suffix.lower() == ".parquet":
+                    frame.write_parquet(temporary)
+                else:
+                    frame.write_csv(temporary)

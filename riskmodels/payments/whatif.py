@@ -1,0 +1,81 @@
+"""Change inputs of a payment: set, add to, scale."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from riskmodels.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from riskmodels.payments.program import Inputs, Program
+
+__all__ = ["apply_changes"]
+
+_KEY = re.compile(r"(?P<column>\w+)(\[(?P<component>[^\]]+)\])?(@(?P<entity>.+))?")
+
+
+def apply_changes(
+    inputs: "Inputs",
+    changes: Mapping[str, float | str],
+    program: "Program",
+    entities: Iterable[str] | None = None,
+) -> "Inputs":
+    """Return the inputs with the changes made and noted.
+
+    Raises
+    ------
+    SpecError
+        For an input that cannot be changed, an entity or component that is not there, or a change that is
+        neither a number nor of the form ``-5%``, ``+0.01``, ``*0.9``.
+    """
+    frames, notes, draws = dict(inputs.frames), list(inputs.notes), inputs.draws
+    chosen = None if entities is None else list(entities)
+    for key, change in changes.items():
+        match = _KEY.fullmatch(key.strip())
+        column = match["column"] if match else key
+        if match is None or column not in program.changeable:
+            raise SpecError(f"no input {column!r} to change. {did_you_mean(column, program.changeable)}")
+        name = program.changeable[column]
+        frame = frames[name]
+        rows = pl.lit(True)
+        if match["component"]:
+            if program.component not in frame.columns:
+                raise SpecError(f"{column} is one figure for each {program.entity}: write it without [...]")
+            rows &= pl.col(program.component) == match["component"]
+        ids = [match["entity"]] if match["entity"] else chosen
+        if ids is not None:
+            rows &= pl.col(program.entity).is_in(ids)
+        count = frame.filter(rows).height
+        if not count:
+            raise SpecError(f"what-if {key!r}: no such {program.entity} or {program.component} in the inputs")
+        kind = frame.schema[column]
+        new = _changed(pl.col(column).cast(pl.Float64), change, key)
+        if kind.is_integer():
+            new = new.round().cast(kind)
+        frames[name] = frame.with_columns(pl.when(rows).then(new).otherwise(pl.col(column)).alias(column))
+        frames = program.after_change(frames, column)
+        if column in inputs.options.get("drawn", ()):
+            draws = None  # The draws are of the ratio as it was.
+        notes.append(f"what if: {key} changed to {change} ({count} row{'s' if count > 1 else ''})")
+    return replace(inputs, frames=frames, notes=tuple(notes), draws=draws)
+
+
+def _changed(old: pl.Expr, change: float | str, key: str) -> pl.Expr:
+    if isinstance(change, (int, float)):
+        return pl.lit(float(change))
+    text = change.strip()
+    try:
+        if text.startswith("*"):
+            return old * float(text[1:])
+        if text.startswith(("+", "-")) and text.endswith("%"):
+            return old * (1 + float(text[:-1]) / 100)
+        if text.startswith(("+", "-")):
+            return old + float(text)
+        return pl.lit(float(text))
+    except ValueError:
+        raise SpecError(
+            f"what-if {key!r}: {change!r} is not a change. Write a number, '-5%', '+0.01' or '*0.9'."
+        ) from None
