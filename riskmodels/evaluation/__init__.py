@@ -1,6 +1,8 @@
 """How good predictions are: discrimination, calibration and usefulness, with patient-clustered intervals."""
 
 from riskmodels.evaluation.compare import compare
+from riskmodels.evaluation.drift import reference_distribution, stability
+from riskmodels.evaluation.drivers import summarise_drivers
 from riskmodels.evaluation.evaluate import evaluate
 from riskmodels.evaluation.inputs import band
 from riskmodels.evaluation.metrics import (
@@ -35,6 +37,9 @@ __all__ = [
     "format_metric",
     "metric_label",
     "net_benefit",
+    "reference_distribution",
     "small_cells",
+    "stability",
+    "summarise_drivers",
     "suppress_small",
 ]

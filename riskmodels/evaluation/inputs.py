@@ -135,7 +135,9 @@ def band(values: Any, edges: Sequence[int], *, name: str = "values") -> pl.Serie
     inner = [f"{low}-{high - 1}" if high - low > 1 else f"{low}" for low, high in itertools.pairwise(edges)]
     labels = [f"<{edges[0]}", *inner, f"{edges[-1]}+"]
     numbers = _series(values, name).cast(pl.Float64).fill_nan(None)
-    return numbers.cut(edges, labels=labels, left_closed=True).cast(pl.Enum(labels)).alias(name)
+    found = np.searchsorted(edges, numbers.fill_null(np.inf).to_numpy(), side="right")
+    bands = pl.Series(name, [labels[number] for number in found], dtype=pl.Enum(labels))
+    return pl.select(pl.when(numbers.is_not_null()).then(bands).alias(name)).to_series()
 
 
 def _levels(series: pl.Series) -> tuple[pl.Series, list[str]]:
