@@ -1,0 +1,241 @@
+"""Build the features of index cases, shard by shard."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from riskmodels.errors import SpecError
+from riskmodels.features.facts import FACTS, FactInput
+from riskmodels.features.feature_set import FeatureColumn, FeatureSet
+from riskmodels.features.formulas import FORMULAS
+from riskmodels.features.plan import Plan, TablePlan, fixed, make_plan
+from riskmodels.features.spec import Score, Static
+from riskmodels.features.windows import Cases, Rows, look_back
+from riskmodels.history import History, Shard
+from riskmodels.progress import track
+
+__all__ = ["FeatureFrame", "build_features", "build_shard_features"]
+
+TIMES = ("index_time", "admission_time")
+
+
+@dataclass(frozen=True)
+class FeatureFrame:
+    """Features of index cases.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        index_id and one column for each feature, in the order of `columns`; rows in the order of the cases.
+    columns : list of FeatureColumn
+        What each column is.
+    """
+
+    frame: pl.DataFrame
+    columns: list[FeatureColumn]
+
+
+def build_shard_features(
+    shard: Shard,
+    cases: pl.DataFrame,
+    feature_set: FeatureSet | Plan,
+    vocabulary: pl.DataFrame | None = None,
+    *,
+    known_only: bool = False,
+) -> FeatureFrame:
+    """Build the features of index cases whose patients are in one shard.
+
+    Parameters
+    ----------
+    shard : Shard
+    cases : DataFrame
+        index_id, person, index_time, admission_time, stay_encounters, and what the facts of the set ask for.
+    feature_set : FeatureSet or Plan
+        A plan (`make_plan`) saves the look-up of codes where many shards follow each other.
+    vocabulary : DataFrame
+        The history's; not needed with a plan.
+    known_only : bool
+        Leave out rows that were recorded at or after the index time.
+
+    Returns
+    -------
+    FeatureFrame
+        Rows in the order of `cases`.
+    """
+    if isinstance(feature_set, Plan):
+        plan = feature_set
+    elif vocabulary is None:
+        raise SpecError("build_shard_features needs vocabulary=, the history's, with a feature set.")
+    else:
+        plan = make_plan(feature_set, vocabulary, known_only=known_only)
+    numbers = _look_backs(shard, cases, plan)
+    every = [*plan.feature_set.specs, *plan.feature_set.score_inputs()]
+    statics = _statics(shard, cases, plan, [spec for spec in every if isinstance(spec, Static)])
+    frame = pl.DataFrame([cases["index_id"], *numbers, *statics])
+    scores = [spec for spec in plan.feature_set.specs if isinstance(spec, Score)]
+    frame = frame.with_columns(
+        expression.cast(pl.Float64) for spec in scores for expression in FORMULAS[spec.formula].compute()
+    )
+    return FeatureFrame(frame.select("index_id", *plan.feature_set.names), plan.feature_set.columns)
+
+
+def build_features(
+    history: History, cases: pl.DataFrame, feature_set: FeatureSet, *, known_only: bool = False
+) -> FeatureFrame:
+    """Build the features of index cases of a history, shard by shard.
+
+    Parameters
+    ----------
+    history : History
+    cases : DataFrame
+        As `build_shard_features` takes them, of any shards, in any order.
+    feature_set : FeatureSet
+    known_only : bool
+        Leave out rows that were recorded at or after the index time.
+
+    Returns
+    -------
+    FeatureFrame
+        Rows in the order of `cases`.
+    """
+    plan = make_plan(feature_set, history.vocabulary, known_only=known_only)
+    placed = cases.with_row_index("_row").with_columns(_shard=pl.col("person") % history.n_shards)
+    groups = placed.sort("_shard", "person", "index_time", "_row").partition_by(
+        "_shard", as_dict=True, include_key=False
+    )
+    frames, rows = [], []
+    for (number,), group in track(sorted(groups.items()), "Building features"):
+        shard = history.shard(int(number), _tables(feature_set))
+        frames.append(build_shard_features(shard, group, plan).frame)
+        rows.append(group["_row"])
+    if not frames:
+        return build_shard_features(history.shard(0, ()), cases, plan)
+    order = pl.concat(rows).arg_sort()
+    return FeatureFrame(pl.concat(frames)[order], feature_set.columns)
+
+
+def _tables(feature_set: FeatureSet) -> tuple[str, ...]:
+    tables = {table for column in feature_set.columns for table in column.tables}
+    if any(isinstance(spec, Static) and FACTS[spec.fact].columns for spec in feature_set.specs):
+        tables.add("encounter")
+    return tuple(sorted(tables))
+
+
+def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> list[pl.Series]:
+    out = np.empty((len(plan.parts), cases.height))
+    for n, part in enumerate(plan.parts):
+        out[n] = part.spec.absent
+    for table in plan.tables:
+        frame = _ordered(shard, table.table)
+        rows, n_keys = _rows(shard, frame, table, plan.known_only)
+        for run in table.passes:
+            found = _cases(cases, frame["person"], run.anchor)
+            filled = np.ascontiguousarray(out[run.columns])
+            look_back(rows, found, run.program._replace(n_keys=n_keys), filled)
+            out[run.columns] = filled
+    series = []
+    for n, part in enumerate(plan.parts):
+        column = pl.Series(part.name, out[n])
+        series.append(column.fill_nan(None) if np.isnan(part.spec.absent) else column)
+    return series
+
+
+def _ordered(shard: Shard, table: str) -> pl.DataFrame:
+    """Return a table sorted by person and the time that counts: an encounter's end, an event's time."""
+    if table == "event":
+        return shard.event
+    # Stays overlap seldom, so that the stored order (by start) is nearly this one.
+    return shard.encounter.sort("person", "end", "start", "encounter")
+
+
+def _rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) -> tuple[Rows, int]:
+    """Return a table as the kernel reads it, and the bound of its keys."""
+    time = "end" if plan.table == "encounter" else "time"
+    n = frame.height
+    instants = frame[time].to_physical().to_numpy()
+    values = np.empty((len(plan.values), n))
+    for place, name in enumerate(plan.values):
+        values[place] = _value(frame, name)
+    keys = np.empty((len(plan.keys), n), np.int32)
+    for place, name in enumerate(plan.keys):
+        keys[place] = _key(frame, name, time)
+    marks = np.zeros(n if plan.conditions else 0, np.uint64)
+    for place, (column, accepted) in enumerate(plan.conditions):
+        met = _column(shard, frame, column).is_in(list(accepted)).fill_null(False).to_numpy()
+        marks |= met.astype(np.uint64) << np.uint64(place)
+    known = np.empty(0, np.int64)
+    if known_only:
+        known = frame.select(pl.max_horizontal("recorded_at", time)).to_series().to_physical().to_numpy()
+    encounter = frame["encounter"].fill_null(-1).to_numpy() if plan.any_stay else np.empty(0)
+    rows = Rows(
+        time=fixed(instants, np.int64),
+        kind=fixed(frame["kind"].to_physical().to_numpy(), np.uint8),
+        code=fixed(frame["code"].to_numpy() if plan.table == "event" else [], np.int32),
+        marks=fixed(marks, np.uint64),
+        values=fixed(values, np.float64),
+        keys=fixed(keys, np.int32),
+        encounter=fixed(encounter, np.int32),
+        known=fixed(known, np.int64),
+    )
+    return rows, int(keys.max(initial=-1)) + 1
+
+
+def _value(frame: pl.DataFrame, name: str) -> np.ndarray:
+    if name == "length_of_stay":
+        days = pl.col("end").dt.date() - pl.col("start").dt.date()
+        return frame.select(days.dt.total_days().cast(pl.Float64)).to_series().to_numpy()
+    return frame[name].cast(pl.Float64).to_numpy()
+
+
+def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:
+    """Return small whole numbers that are equal where the key is, -1 where it is unknown."""
+    if name == "code":
+        return frame["code"].to_numpy()
+    column = frame[time].dt.date() if name == "day" else frame[name]
+    ranks = column.rank("dense").cast(pl.Int32) - 1
+    return ranks.fill_null(-1).to_numpy()
+
+
+def _column(shard: Shard, frame: pl.DataFrame, name: str) -> pl.Series:
+    if name != "encounter_kind":
+        return frame[name]
+    kinds = shard.encounter.select("encounter", encounter_kind=pl.col("kind").cast(pl.String))
+    return frame.select("encounter").join(kinds, on="encounter", how="left", maintain_order="left")[
+        "encounter_kind"
+    ]
+
+
+def _cases(cases: pl.DataFrame, person: pl.Series, anchor: str) -> Cases:
+    """Return the cases as the kernel reads them, with the place of each patient's rows."""
+    persons, wanted = person.to_numpy(), cases["person"].cast(pl.Int32).to_numpy()
+    index_time, admission = (
+        fixed(cases[name].cast(pl.Datetime("us")).to_physical().to_numpy(), np.int64) for name in TIMES
+    )
+    lengths = cases["stay_encounters"].list.len().fill_null(0).to_numpy()
+    stay = cases["stay_encounters"].explode(empty_as_null=False, keep_nulls=False)
+    return Cases(
+        low=fixed(np.searchsorted(persons, wanted, "left"), np.int64),
+        high=fixed(np.searchsorted(persons, wanted, "right"), np.int64),
+        anchor=index_time if anchor == "index" else admission,
+        index_time=index_time,
+        admission=admission,
+        stay_start=fixed(np.concatenate([[0], np.cumsum(lengths)]), np.int64),
+        stay=fixed(stay.to_numpy(), np.int32),
+    )
+
+
+def _statics(shard: Shard, cases: pl.DataFrame, plan: Plan, specs: Iterable[Static]) -> list[pl.Series]:
+    found: dict[str, pl.Series] = {}
+    levels = {column.name: column.levels for column in plan.feature_set.columns}
+    for spec in specs:
+        name = spec.name or spec.fact
+        if name in found:
+            continue
+        grouper = plan.feature_set.grouper(spec.grouper) if spec.grouper else None
+        given = FactInput(cases, shard.encounter, shard.event, plan.vocabulary, grouper, plan.known_only)
+        values = FACTS[spec.fact].compute(given).alias(name)
+        closed = levels.get(name)
+        found[name] = values.cast(pl.Enum(closed), strict=False) if closed else values
+    return list(found.values())

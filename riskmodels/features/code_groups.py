@@ -1,0 +1,104 @@
+"""Drug classes and laboratory tests that the standard features ask for, as groupers."""
+
+from functools import cache
+
+from riskmodels.terminology import Grouper
+
+__all__ = ["drug_classes", "laboratory_tests"]
+
+# Anatomical main groups (level 1), then therapeutic and pharmacological subgroups (levels 2 and 3) that mark
+# a chronic condition or a risk of coming back. A drug counts in each group that its code begins with.
+_DRUG_CLASSES = {
+    "alimentary": ("A", "alimentary tract and metabolism drugs"),
+    "blood": ("B", "blood and blood-forming organ drugs"),
+    "cardiovascular": ("C", "cardiovascular drugs"),
+    "dermatological": ("D", "dermatological drugs"),
+    "genitourinary": ("G", "genito-urinary drugs and sex hormones"),
+    "hormones": ("H", "systemic hormones"),
+    "anti_infectives": ("J", "systemic anti-infectives"),
+    "antineoplastic": ("L", "antineoplastic and immunomodulating drugs"),
+    "musculoskeletal": ("M", "musculo-skeletal drugs"),
+    "nervous_system": ("N", "nervous-system drugs"),
+    "antiparasitic": ("P", "antiparasitic drugs"),
+    "respiratory": ("R", "respiratory drugs"),
+    "sensory": ("S", "sensory-organ drugs"),
+    "various": ("V", "various other drugs"),
+    "insulins": ("A10A", "insulins"),
+    "oral_antidiabetics": ("A10B", "glucose-lowering drugs other than insulins"),
+    "antithrombotics": ("B01", "antithrombotics"),
+    "antianaemics": ("B03", "drugs for anemia"),
+    "cardiac_therapy": ("C01", "cardiac glycosides, antiarrhythmics and nitrates"),
+    "diuretics": ("C03", "diuretics"),
+    "loop_diuretics": ("C03C", "loop diuretics"),
+    "beta_blockers": ("C07", "beta blockers"),
+    "calcium_channel_blockers": ("C08", "calcium-channel blockers"),
+    "renin_angiotensin": ("C09", "drugs on the renin-angiotensin system"),
+    "lipid_lowering": ("C10", "lipid-lowering drugs"),
+    "corticosteroids": ("H02", "systemic corticosteroids"),
+    "antibacterials": ("J01", "systemic antibacterials"),
+    "immunosuppressants": ("L04", "immunosuppressants"),
+    "nsaids": ("M01", "anti-inflammatory and antirheumatic drugs"),
+    "opioids": ("N02A", "opioids"),
+    "antiepileptics": ("N03", "antiepileptics"),
+    "antiparkinson": ("N04", "antiparkinson drugs"),
+    "antipsychotics": ("N05A", "antipsychotics"),
+    "anxiolytics_hypnotics": ("N05B N05C", "anxiolytics, hypnotics and sedatives"),
+    "antidepressants": ("N06A", "antidepressants"),
+    "antidementia": ("N06D", "drugs for dementia"),
+    "airway_drugs": ("R03", "drugs for obstructive airway diseases"),
+}
+
+_TESTS = {
+    "hemoglobin": ("718-7 20509-6 30350-3 30313-1", "hemoglobin"),
+    "sodium": ("2951-2 2947-0 77139-4", "sodium"),
+    "potassium": ("2823-3 6298-4 77142-8", "potassium"),
+    "creatinine": ("2160-0 38483-4", "creatinine"),
+    "urea_nitrogen": ("3094-0 6299-2", "urea nitrogen"),
+    "egfr": ("33914-3 62238-1 98979-8", "estimated glomerular filtration rate"),
+    "glucose": ("2345-7 2339-0", "glucose"),
+    "hemoglobin_a1c": ("4548-4 17856-6", "hemoglobin A1c"),
+    "albumin": ("1751-7", "albumin"),
+    "bilirubin": ("1975-2", "bilirubin"),
+    "bicarbonate": ("1963-8 2028-9", "bicarbonate"),
+    "white_cells": ("6690-2 26464-8", "white-cell count"),
+    "platelets": ("777-3 26515-7", "platelet count"),
+    "inr": ("6301-6 34714-6", "INR"),
+    "natriuretic_peptide": ("30934-4 33762-6", "natriuretic peptide (BNP or NT-proBNP)"),
+    "lactate": ("2524-7 32693-4", "lactate"),
+}
+
+
+@cache
+def drug_classes() -> Grouper:
+    """Return classes of the Anatomical Therapeutic Chemical (ATC) classification, by code prefix."""
+    return Grouper(
+        name="drug_classes",
+        version="1",
+        source="ATC classification, WHO Collaborating Centre for Drug Statistics Methodology",
+        licence="Codes and their hierarchy are facts; labels are our own",
+        groups=tuple(_DRUG_CLASSES),
+        labels={group: label for group, (_, label) in _DRUG_CLASSES.items()},
+        prefixes=tuple(
+            ("ATC", prefix, number)
+            for number, (prefixes, _) in enumerate(_DRUG_CLASSES.values())
+            for prefix in prefixes.split()
+        ),
+    )
+
+
+@cache
+def laboratory_tests() -> Grouper:
+    """Return common laboratory tests by LOINC; tests of one group share a unit in ordinary US reporting."""
+    return Grouper(
+        name="laboratory_tests",
+        version="1",
+        source="LOINC codes of common tests",
+        licence="LOINC codes are used under the LOINC licence, loinc.org; labels are our own",
+        groups=tuple(_TESTS),
+        labels={group: label for group, (_, label) in _TESTS.items()},
+        prefixes=tuple(
+            ("LOINC", code, number)
+            for number, (codes, _) in enumerate(_TESTS.values())
+            for code in codes.split()
+        ),
+    )

@@ -1,0 +1,207 @@
+"""From specifications to the arrays that the window kernel runs on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any as AnyValue
+
+import numpy as np
+import polars as pl
+
+from riskmodels.errors import SpecError
+from riskmodels.features.feature_set import FeatureSet, Part
+from riskmodels.features.sources import Encounters, Events, Source
+from riskmodels.features.windows import AGGREGATIONS, Program
+from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS
+from riskmodels.terminology.grouper import normalize
+
+__all__ = ["KINDS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
+
+KINDS = {"encounter": ENCOUNTER_KINDS, "event": EVENT_KINDS}
+Condition = tuple[str, tuple[AnyValue, ...]]
+
+
+@dataclass
+class Pass:
+    """One run of the kernel over a table: the columns that share an anchor."""
+
+    anchor: str
+    columns: list[int]
+    program: Program
+
+
+@dataclass
+class TablePlan:
+    """What is read from a table, and the passes over it."""
+
+    table: str
+    values: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
+    passes: list[Pass] = field(default_factory=list)
+
+    @property
+    def any_stay(self) -> bool:
+        """Whether a pass asks which rows belong to the index stay."""
+        return any(p.program.any_stay for p in self.passes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A feature set made ready for the codes of one history.
+
+    Attributes
+    ----------
+    feature_set : FeatureSet
+    vocabulary : DataFrame
+    known_only : bool
+        Whether only rows known before the index time count.
+    parts : list
+        The look-back columns, in the order of the kernel's output.
+    tables : list of TablePlan
+    """
+
+    feature_set: FeatureSet
+    vocabulary: pl.DataFrame
+    known_only: bool
+    parts: list[Part]
+    tables: list[TablePlan]
+
+
+def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: bool = False) -> Plan:
+    """Look up the codes and groups of a feature set in a history's vocabulary.
+
+    Parameters
+    ----------
+    feature_set : FeatureSet
+    vocabulary : DataFrame
+        code, code_system, code_text.
+    known_only : bool
+        Leave out rows that were recorded at or after the index time.
+    """
+    parts = feature_set.parts()
+    codes = _Codes(feature_set, vocabulary)
+    tables = []
+    for table in ("encounter", "event"):
+        chosen = [n for n, part in enumerate(parts) if part.spec.source.table == table]
+        if not chosen:
+            continue
+        plan = TablePlan(table)
+        keyed: dict[tuple[str, bool], list[int]] = {}
+        for n in chosen:
+            keyed.setdefault((parts[n].spec.anchor, parts[n].window.stay), []).append(n)
+        for (anchor, _), numbers in keyed.items():
+            plan.passes.append(_pass(plan, parts, anchor, numbers, codes, known_only))
+        tables.append(plan)
+    return Plan(feature_set, vocabulary, known_only, parts, tables)
+
+
+class _Codes:
+    """Which codes of the vocabulary a source takes; each question is asked once."""
+
+    def __init__(self, feature_set: FeatureSet, vocabulary: pl.DataFrame) -> None:
+        self.feature_set, self.vocabulary = feature_set, vocabulary
+        self.size = vocabulary.height
+        self._groups: dict[str, pl.DataFrame] = {}
+
+    def of(self, source: Events, group: str | None) -> np.ndarray | None:
+        """Return the codes, or None where the source takes all of them."""
+        if source.grouper is not None:
+            grouper = self.feature_set.grouper(source.grouper)
+            if source.grouper not in self._groups:
+                columns = self.vocabulary["code_system"], self.vocabulary["code_text"]
+                self._groups[source.grouper] = grouper.assign(*columns)
+            wanted = [group] if group is not None else list(source.groups or grouper.groups)
+            numbers = [grouper.groups.index(name) for name in wanted]
+            found = self._groups[source.grouper].filter(pl.col("group").is_in(numbers))
+            return self.vocabulary["code"].gather(found["row"].unique()).to_numpy()
+        if not source.codes and source.code_system is None:
+            return None
+        hit = pl.lit(True)
+        if source.codes:
+            plain = normalize(pl.col("code_text"))
+            asked = [code.upper().replace(".", "") for code in source.codes]
+            exact = [code for code in asked if not code.endswith("*")]
+            starts = [plain.str.starts_with(code[:-1]) for code in asked if code.endswith("*")]
+            hit = pl.any_horizontal(plain.is_in(exact), *starts)
+        if source.code_system is not None:
+            hit = hit & (pl.col("code_system") == source.code_system)
+        return self.vocabulary.filter(hit)["code"].to_numpy()
+
+
+def _pass(
+    plan: TablePlan, parts: Sequence[Part], anchor: str, numbers: list[int], codes: _Codes, known_only: bool
+) -> Pass:
+    slots: dict[tuple[Source, str | None], list[int]] = {}
+    for n in numbers:
+        slots.setdefault((parts[n].spec.source, parts[n].group), []).append(n)
+    columns = [n for members in slots.values() for n in members]
+    chosen = [parts[n] for n in columns]
+    kinds = KINDS[plan.table]
+    by_kind: list[list[int]] = [[] for _ in kinds]
+    by_code: list[tuple[np.ndarray, int]] = []
+    slot_kinds, slot_marks = [], []
+    for number, (source, group) in enumerate(slots):
+        taken = [kinds.index(kind) for kind in source.kinds or kinds]
+        slot_kinds.append(sum(1 << kind for kind in taken))
+        slot_marks.append(sum(1 << _place(plan.conditions, condition) for condition in source.where))
+        listed = None if isinstance(source, Encounters) else codes.of(source, group)
+        if listed is None:
+            for kind in taken:
+                by_kind[kind].append(number)
+        else:
+            by_code.append((listed, number))
+    if len(plan.conditions) > 64:
+        raise SpecError(f"A feature set can have at most 64 different where= conditions on {plan.table}s.")
+    values = [part.spec.value for part in chosen]
+    distinct = [part.spec.aggregation == "distinct" for part in chosen]
+    value = [-1 if d or v is None else _place(plan.values, v) for v, d in zip(values, distinct, strict=True)]
+    key = [_place(plan.keys, v) if d and v else -1 for v, d in zip(values, distinct, strict=True)]
+    far = [part.window.far for part in chosen]
+    any_stay = any(part.window.stay for part in chosen)
+    code_start, code_slots = _csr(by_code, codes.size if by_code else 0)
+    program = Program(
+        by_kind_start=fixed(np.cumsum([0, *map(len, by_kind)]), np.int32),
+        by_kind=fixed([slot for members in by_kind for slot in members], np.int32),
+        by_code_start=code_start,
+        by_code=code_slots,
+        slot_kinds=fixed(slot_kinds, np.uint64),
+        slot_marks=fixed(slot_marks, np.uint64),
+        slot_start=fixed(np.cumsum([0, *map(len, slots.values())]), np.int32),
+        far=fixed(far, np.int64),
+        near=fixed([part.window.near for part in chosen], np.int64),
+        with_stay=fixed([part.window.stay for part in chosen], np.bool_),
+        how=fixed([AGGREGATIONS[part.spec.aggregation] for part in chosen], np.int8),
+        value=fixed(value, np.int32),
+        key=fixed(key, np.int32),
+        seen=fixed(np.cumsum(distinct) - 1, np.int32),
+        longest=2**62 if any_stay else max(far),
+        any_stay=any_stay,
+        only_known=known_only,
+        n_seen=sum(distinct),
+        n_keys=0,
+    )
+    return Pass(anchor, columns, program)
+
+
+def _csr(entries: list[tuple[np.ndarray, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each code, where its slots start and the slots themselves."""
+    if not entries:
+        return fixed([0], np.int32), fixed([], np.int32)
+    code = np.concatenate([codes for codes, _ in entries]).astype(np.int64)
+    slot = np.concatenate([np.full(codes.size, number, np.int32) for codes, number in entries])
+    order = np.argsort(code, kind="stable")
+    counts = np.bincount(code, minlength=size)
+    return fixed(np.concatenate([[0], np.cumsum(counts)]), np.int32), fixed(slot[order], np.int32)
+
+
+def _place(items: list[AnyValue], item: AnyValue) -> int:
+    if item not in items:
+        items.append(item)
+    return items.index(item)
+
+
+def fixed(values: AnyValue, dtype: AnyValue) -> np.ndarray:
+    """Return a contiguous array that cannot be written to: the one form that the kernel is compiled for."""
+    array = np.ascontiguousarray(values, dtype=dtype).view()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,246 @@
+"""The window kernel: one pass backwards over a patient's rows for each index case.
+
+Rows are sorted by patient and time, so the rows before an instant end at a place found by binary search.
+From there the kernel walks back until the longest window is left, and hands each row to the columns that
+ask for it. A row at or after the anchor is never read, but for the index stay's own rows where a column
+asks for these.
+
+An aggregation is one function ``name(state, age, value)`` that takes in one row, latest row first:
+
+* ``state`` has `WIDTH` places, all 0 before the first row; ``state[0]`` is what the column shall hold;
+* ``age`` is the time from the row to the anchor, in days;
+* ``value`` is the row's value (rows without one are left out before), or 0 where the column has none.
+
+To add one, write its function, name it in `AGGREGATIONS`, give it a line in `_take`, and add its
+specification to `riskmodels.features.spec`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+__all__ = ["AGGREGATIONS", "Cases", "Program", "Rows", "look_back"]
+
+WIDTH = 6
+DAY = 86_400_000_000.0  # microseconds
+COUNT, ANY, SUM, MEAN, LAST, DAYS_SINCE, SLOPE = range(7)
+AGGREGATIONS = {
+    "count": COUNT,
+    "any": ANY,
+    "sum": SUM,
+    "mean": MEAN,
+    "last": LAST,
+    "days_since": DAYS_SINCE,
+    "slope": SLOPE,
+    "distinct": COUNT,  # of the rows whose key was not seen before
+}
+
+
+class Rows(NamedTuple):
+    """A table of a shard, sorted by person and time. Arrays that nobody asks for are empty."""
+
+    time: np.ndarray  # int64, microseconds
+    kind: np.ndarray  # uint8
+    code: np.ndarray  # int32; empty for encounters
+    marks: np.ndarray  # uint64, one bit for each where-condition that the row meets
+    values: np.ndarray  # float64 (values, rows), NaN where unknown
+    keys: np.ndarray  # int32 (keys, rows), -1 where unknown
+    encounter: np.ndarray  # int32, -1 where the row belongs to none
+    known: np.ndarray  # int64, the instant from which the row was known
+
+
+class Cases(NamedTuple):
+    """The index cases of a shard."""
+
+    low: np.ndarray  # int64, the patient's rows are [low, high)
+    high: np.ndarray
+    anchor: np.ndarray  # int64, where windows end
+    index_time: np.ndarray  # int64
+    admission: np.ndarray  # int64
+    stay_start: np.ndarray  # int64, the stay's encounters are stay[stay_start[i]:stay_start[i + 1]]
+    stay: np.ndarray  # int32
+
+
+class Program(NamedTuple):
+    """Which columns take which rows. A slot is a set of columns that ask for the same rows."""
+
+    by_kind_start: np.ndarray  # int32 (kinds + 1): the slots that take every code of a kind
+    by_kind: np.ndarray
+    by_code_start: np.ndarray  # int32 (codes + 1): the slots that take a code
+    by_code: np.ndarray
+    slot_kinds: np.ndarray  # uint64 (slots): the kinds a slot takes, a bit each
+    slot_marks: np.ndarray  # uint64 (slots): the conditions a slot asks for
+    slot_start: np.ndarray  # int32 (slots + 1): its columns
+    far: np.ndarray  # int64 (columns): the window is [anchor - far, anchor - near)
+    near: np.ndarray
+    with_stay: np.ndarray  # bool (columns): the index stay's own rows count too
+    how: np.ndarray  # int8 (columns)
+    value: np.ndarray  # int32 (columns): which of the values, -1 for none
+    key: np.ndarray  # int32 (columns): which of the keys, -1 for none
+    seen: np.ndarray  # int32 (columns): place among the columns that have a key
+    longest: int  # microseconds
+    any_stay: bool
+    only_known: bool
+    n_seen: int
+    n_keys: int  # keys are smaller than this
+
+
+@njit(inline="always")
+def _count(state, age, value):  # type: ignore[no-untyped-def]
+    state[0] += 1.0
+
+
+@njit(inline="always")
+def _any(state, age, value):  # type: ignore[no-untyped-def]
+    state[0] = 1.0
+
+
+@njit(inline="always")
+def _sum(state, age, value):  # type: ignore[no-untyped-def]
+    state[0] += value
+
+
+@njit(inline="always")
+def _mean(state, age, value):  # type: ignore[no-untyped-def]
+    state[1] += value
+    state[2] += 1.0
+    state[0] = state[1] / state[2]
+
+
+@njit(inline="always")
+def _last(state, age, value):  # type: ignore[no-untyped-def]
+    if state[1] == 0.0:
+        state[0] = value
+        state[1] = 1.0
+
+
+@njit(inline="always")
+def _days_since(state, age, value):  # type: ignore[no-untyped-def]
+    if state[1] == 0.0:
+        state[0] = age
+        state[1] = 1.0
+
+
+@njit(inline="always")
+def _slope(state, age, value):  # type: ignore[no-untyped-def]
+    """Least squares by running means (Welford), which stay exact for values far from 0."""
+    state[1] += 1.0
+    dx, dy = -age - state[2], value - state[3]
+    state[2] += dx / state[1]
+    state[3] += dy / state[1]
+    state[4] += dx * (-age - state[2])
+    state[5] += dx * (value - state[3])
+    state[0] = state[5] / state[4] if state[4] > 0.0 else np.nan
+
+
+@njit(inline="always")
+def _take(how, state, age, value):  # type: ignore[no-untyped-def]
+    if how == COUNT:
+        _count(state, age, value)
+    elif how == ANY:
+        _any(state, age, value)
+    elif how == SUM:
+        _sum(state, age, value)
+    elif how == MEAN:
+        _mean(state, age, value)
+    elif how == LAST:
+        _last(state, age, value)
+    elif how == DAYS_SINCE:
+        _days_since(state, age, value)
+    elif how == SLOPE:
+        _slope(state, age, value)
+
+
+@njit(inline="always")
+def _first_not_before(time, low, high, instant):  # type: ignore[no-untyped-def]
+    while low < high:
+        middle = (low + high) >> 1
+        if time[middle] < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(inline="always")
+def _belongs_to_stay(rows, cases, i, r):  # type: ignore[no-untyped-def]
+    """Whether the row is of an encounter of the stay, or of none and inside the stay."""
+    encounter = rows.encounter[r]
+    if encounter < 0:
+        return cases.admission[i] <= rows.time[r] < cases.index_time[i]
+    for j in range(cases.stay_start[i], cases.stay_start[i + 1]):  # noqa: SIM110 - Numba has no any()
+        if cases.stay[j] == encounter:
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True)
+def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (columns, cases); a place that no row reaches keeps what it holds.
+
+    Time: one binary search a case, and one step for each row in its longest window.
+    """
+    n_columns = program.how.size
+    state = np.zeros((n_columns, WIDTH))
+    started = np.zeros(n_columns, np.bool_)
+    touched = np.empty(n_columns, np.int32)
+    seen = np.zeros((program.n_seen, program.n_keys), np.int32)  # the last case + 1 that met the key
+    with_codes = program.by_code_start.size > 1
+    with_marks = rows.marks.size > 0
+    for i in range(cases.low.size):
+        anchor, low = cases.anchor[i], cases.low[i]
+        end = anchor
+        if program.any_stay:
+            end = max(anchor, cases.index_time[i] + 1)  # the stay's own rows at its last instant count
+        n_touched = 0
+        for r in range(_first_not_before(rows.time, low, cases.high[i], end) - 1, low - 1, -1):
+            elapsed = anchor - rows.time[r]
+            if elapsed > program.longest:
+                break
+            if program.only_known and rows.known[r] >= cases.index_time[i]:
+                continue
+            own = program.any_stay and _belongs_to_stay(rows, cases, i, r)
+            if elapsed <= 0 and not own:
+                continue
+            age = elapsed / DAY
+            kind = np.int64(rows.kind[r])
+            first = program.by_kind_start[kind]
+            n_by_kind = program.by_kind_start[kind + 1] - first
+            first_by_code = n_slots = n_by_kind
+            if with_codes:
+                first_by_code = program.by_code_start[rows.code[r]]
+                n_slots += program.by_code_start[rows.code[r] + 1] - first_by_code
+            for j in range(n_slots):
+                if j < n_by_kind:
+                    slot = program.by_kind[first + j]
+                else:
+                    slot = program.by_code[first_by_code + j - n_by_kind]
+                    if not (program.slot_kinds[slot] >> np.uint64(kind)) & np.uint64(1):
+                        continue
+                if with_marks and (rows.marks[r] & program.slot_marks[slot]) != program.slot_marks[slot]:
+                    continue
+                for c in range(program.slot_start[slot], program.slot_start[slot + 1]):
+                    inside = program.near[c] < elapsed <= program.far[c]
+                    if not (inside or (own and program.with_stay[c])):
+                        continue
+                    value = 0.0
+                    if program.value[c] >= 0:
+                        value = rows.values[program.value[c], r]
+                        if np.isnan(value):
+                            continue
+                    if program.key[c] >= 0:
+                        key = rows.keys[program.key[c], r]
+                        if key < 0 or seen[program.seen[c], key] == i + 1:
+                            continue
+                        seen[program.seen[c], key] = i + 1
+                    if not started[c]:
+                        started[c] = True
+                        state[c] = 0.0
+                        touched[n_touched] = c
+                        n_touched += 1
+                    _take(program.how[c], state[c], age, value)
+        for j in range(n_touched):
+            c = touched[j]
+            started[c] = False
+            out[c, i] = state[c, 0]

@@ -1,0 +1,169 @@
+"""The kernel against a reference of a few lines, and the properties that make a feature point-in-time."""
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import feature_strategies as strategies
+import polars as pl
+import pytest
+from feature_tables import GROUPER, VOCABULARY, cases, day, reference, shard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from riskmodels.features import Count, Encounters, Events, FeatureSet, build_shard_features
+
+quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def build(data, index_cases, specs, **options):
+    return build_shard_features(data, index_cases, FeatureSet("s", specs, [GROUPER]), VOCABULARY, **options)
+
+
+@quick
+@given(
+    strategies.encounter_rows(),
+    strategies.event_rows,
+    strategies.case_rows(),
+    strategies.specs(),
+    st.booleans(),
+)
+def test_every_column_equals_the_reference(encounters, events, rows, spec, known_only):
+    """What the kernel gives is the definition, for every aggregation, source, window and anchor."""
+    data, index_cases = shard(encounters, events), cases(*rows)
+    feature_set = FeatureSet("s", [spec], [GROUPER])
+    frame = build_shard_features(data, index_cases, feature_set, VOCABULARY, known_only=known_only).frame
+    for case, got in zip(index_cases.iter_rows(named=True), frame.iter_rows(named=True), strict=True):
+        for part in feature_set.parts():
+            expected = reference(data, case, spec, part.window, part.group, known_only)
+            if expected is None:
+                assert got[part.name] is None, part
+            else:
+                assert math.isclose(got[part.name], expected, rel_tol=1e-9, abs_tol=1e-9), part
+
+
+@quick
+@given(
+    strategies.encounter_rows(),
+    strategies.event_rows,
+    strategies.case_rows().map(lambda rows: rows[:1]),
+    st.lists(strategies.specs(), min_size=1, max_size=1),
+    st.lists(strategies.event_row, max_size=8),
+    strategies.encounter_rows(),
+    st.randoms(),
+)
+def test_rows_at_or_after_the_index_time_move_nothing(encounters, events, rows, specs, later, others, random):
+    """What is dated at or after the prediction instant is no predictor, but for the stay's own rows."""
+    case = rows[0]
+    t, stay = case["index_time"], case["stay_encounters"]
+    shift = [timedelta(0), timedelta(hours=1), timedelta(days=30)]
+    added = []
+    for row in later:
+        at = t + random.choice(shift)
+        free = row["encounter"] if row["encounter"] not in stay or at > t else None
+        added.append({**row, "person": case["person"], "time": at, "encounter": free})
+    stays = []
+    for number, row in enumerate(others):
+        end = t + random.choice(shift)
+        start = end - random.choice([timedelta(0), timedelta(days=5)])
+        stays.append({**row, "person": case["person"], "encounter": 100 + number, "start": start, "end": end})
+    before, after = shard(encounters, events), shard([*encounters, *stays], [*events, *added])
+    index_cases = cases(case)
+    assert build(before, index_cases, specs).frame.equals(build(after, index_cases, specs).frame)
+
+
+@quick
+@given(
+    strategies.encounter_rows(),
+    strategies.event_rows,
+    strategies.case_rows(),
+    strategies.specs(),
+    st.randoms(),
+)
+def test_case_order_changes_nothing(encounters, events, rows, spec, random):
+    """A case's features do not depend on which cases stand around it."""
+    data, index_cases = shard(encounters, events), cases(*rows)
+    whole = build(data, index_cases, [spec]).frame
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    assert build(data, index_cases[order], [spec]).frame.equals(whole[order])
+    for n in order:
+        assert build(data, index_cases[n : n + 1], [spec]).frame.equals(whole[n : n + 1])
+
+
+@quick
+@given(strategies.encounter_rows(), strategies.event_rows, strategies.case_rows(), strategies.specs())
+def test_patients_are_independent(encounters, events, rows, spec):
+    """The rows of another patient move nothing."""
+    data, index_cases = shard(encounters, events), cases(*rows)
+    whole = build(data, index_cases, [spec]).frame
+    for person in range(strategies.N_PERSONS):
+        own = replace(
+            data,
+            encounter=data.encounter.filter(pl.col("person") == person),
+            event=data.event.filter(pl.col("person") == person),
+        )
+        mine = index_cases["person"] == person
+        assert build(own, index_cases.filter(mine), [spec]).frame.equals(whole.filter(mine))
+
+
+@quick
+@given(strategies.encounter_rows(), strategies.event_rows, strategies.case_rows(), strategies.specs())
+def test_counts_grow_with_the_window(encounters, events, rows, spec):
+    """A window that holds another counts at least as much."""
+    if spec.aggregation not in ("count", "any", "distinct"):
+        spec = Count(spec.source, "1d", anchor=spec.anchor)
+    nested = ["12h", "1d", "5d", "20d", "all"] + ([] if spec.needs_age else ["all+stay"])
+    widths = type(spec)(spec.source, nested, value=spec.value, anchor=spec.anchor)
+    feature_set = FeatureSet("s", [widths], [GROUPER])
+    frame = build_shard_features(shard(encounters, events), cases(*rows), feature_set, VOCABULARY).frame
+    for group in {part.group for part in feature_set.parts()}:
+        names = [part.name for part in feature_set.parts() if part.group == group]
+        for row in frame.select(names).iter_rows():
+            assert list(row) == sorted(row)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(0, 0), (1 / 24, 1), (10, 1), (10 + 1 / 24, 0)],
+    ids=["at t", "just before", "at t-w", "older"],
+)
+def test_windows_are_half_open(age, expected):
+    """A row at t - w counts, a row at t does not."""
+    data = shard(
+        [{"person": 0, "encounter": 1, "kind": "office", "start": day(20 - age), "end": day(20 - age)}]
+    )
+    frame = build(data, cases({"index_time": day(20)}), [Count(Encounters("office"), "10d", name="n")]).frame
+    assert frame["n"].to_list() == [expected]
+
+
+def test_an_encounter_counts_once_it_is_over():
+    """An encounter that is under way at the anchor is not in the window; its end decides."""
+    data = shard([{"person": 0, "encounter": 1, "kind": "snf", "start": day(5), "end": day(25)}])
+    frame = build(
+        data,
+        cases({"index_time": day(20)}, {"index_time": day(26)}),
+        [Count(Encounters("snf"), "10d", name="n")],
+    ).frame
+    assert frame["n"].to_list() == [0, 1]
+
+
+def test_index_stay_is_not_earlier_use():
+    """With the admission as anchor neither the stay nor its ED visit counts; with `stay` its own codes do."""
+    data = shard(
+        [
+            {"person": 0, "encounter": 1, "kind": "emergency", "start": day(10), "end": day(10.2)},
+            {"person": 0, "encounter": 2, "kind": "inpatient", "start": day(10), "end": day(14)},
+        ],
+        [
+            {"person": 0, "time": day(14), "kind": "diagnosis", "code": 1, "encounter": 2, "position": 1},
+            {"person": 0, "time": day(14), "kind": "diagnosis", "code": 3, "encounter": 9, "position": 1},
+        ],
+    )
+    specs = [
+        Count(Encounters(), "365d", anchor="admission", name="visits"),
+        Count(Events("diagnosis"), "stay", name="coded"),
+        Count(Events("diagnosis"), "365d", name="coded_before"),
+    ]
+    case = cases({"admission_time": day(10), "index_time": day(14), "stay_encounters": [2]})
+    assert build(data, case, specs).frame.row(0) == ("case0", 0.0, 1.0, 0.0)
