@@ -44,6 +44,9 @@ class Grouper:
         every one (comorbidities: ICD-9-CM 404.03 is heart failure, renal failure and hypertension).
     weights : dict of str to (dict of str to float)
         Points per group under a named score.
+    outranks : dict of str to tuple of str
+        Groups that do not count for a patient who has the first: diabetes, where there is diabetes with
+        complications.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Grouper:
     prefixes: tuple[tuple[str, str, int], ...] = field(repr=False)
     exclusive: bool = False
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    outranks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def code_systems(self) -> tuple[str, ...]:
@@ -189,7 +193,7 @@ def load_grouper(name: str) -> Grouper:
         (system, prefix, number)
         for number, entry in enumerate(groups.values())
         for system in SHAPES
-        for spelled in entry.get(system, [])
+        for spelled in entry.get(system, "").split()
         for prefix in _spell_out(spelled)
     )
     scores = sorted({score for entry in groups.values() for score in entry.get("weights", {})})
@@ -206,6 +210,7 @@ def load_grouper(name: str) -> Grouper:
             score: {group: float(entry.get("weights", {}).get(score, 0)) for group, entry in groups.items()}
             for score in scores
         },
+        outranks={group: tuple(entry["outranks"]) for group, entry in groups.items() if "outranks" in entry},
     )
 
 
