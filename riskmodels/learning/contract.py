@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
 from riskmodels.errors import ContractError, did_you_mean
@@ -52,6 +53,8 @@ class ColumnContract:
         Share of the training rows without a value.
     low, high : float, optional
         1st and 99th percentile of a number in training.
+    typical : float or str, optional
+        The median of a number, the commonest level of a category; for made-up example rows.
     needs : tuple of str
         What a history must have for this feature: ``"event:drug"``, ``"encounter:emergency"``,
         ``"coverage"``.
@@ -67,6 +70,7 @@ class ColumnContract:
     missing_share: float = 0.0
     low: float | None = None
     high: float | None = None
+    typical: float | str | None = None
     needs: tuple[str, ...] = ()
 
 
@@ -326,23 +330,23 @@ def _describe(column: "FeatureColumn", values: pl.Series) -> ColumnContract:
     if column.kind != "category":
         numbers = values.cast(pl.Float64).fill_nan(None)
         present = numbers.drop_nulls()
-        low = high = None
+        low = high = typical = None
         if column.kind == "number" and present.len() >= ROWS_FOR_RANGES:
             low, high = present.quantile(0.01, "nearest"), present.quantile(0.99, "nearest")
+            typical = float(np.median(present.to_numpy()))
         missing = _share(numbers.null_count(), n)
-        return ColumnContract(**common, low=low, high=high, missing_share=missing)
+        return ColumnContract(**common, low=low, high=high, typical=typical, missing_share=missing)
     text = values.cast(pl.String)
-    if column.levels is not None:
-        return ColumnContract(
-            **common, levels=tuple(column.levels), closed=True, missing_share=_share(text.null_count(), n)
-        )
-    counts = text.drop_nulls().value_counts(name="rows")
+    counts = text.drop_nulls().value_counts(name="rows").sort(["rows", values.name], descending=[True, False])
     frequent = counts.filter(pl.col("rows") >= SMALLEST_CELL)
     rare = int(counts["rows"].sum()) - int(frequent["rows"].sum())
+    closed = column.levels is not None
     return ColumnContract(
         **common,
-        levels=tuple(sorted(frequent[values.name].to_list())),
-        rare_share=_share(rare, n),
+        levels=tuple(column.levels or sorted(frequent[values.name].to_list())),
+        closed=closed,
+        typical=next(iter(frequent[values.name].to_list()), None),
+        rare_share=0.0 if closed else _share(rare, n),
         missing_share=_share(text.null_count(), n),
     )
 

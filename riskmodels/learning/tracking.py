@@ -1,0 +1,84 @@
+"""MLflow, quietly: which server, which experiment, and no chatter."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from riskmodels.errors import RegistryError
+
+__all__ = ["Tracking", "tracking"]
+
+SQLITE = "sqlite:///"
+DEFAULT_URI = f"{SQLITE}mlflow.db"
+# Read by MLflow when it is imported. The models may be of patients: nothing is reported to anyone.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+}
+
+
+class Tracking:
+    """An open connection to a tracking server and registry."""
+
+    def __init__(self, uri: str, client: Any) -> None:
+        self.uri = uri
+        self.client = client
+
+    def experiment(self, name: str) -> str:
+        """Return the id of an experiment, made where new; SQLite has the files in mlartifacts/ beside it."""
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None
+        if self.uri.startswith(SQLITE):
+            beside = Path(self.uri.removeprefix(SQLITE)).absolute().parent
+            location = (beside / "mlartifacts" / name).as_uri()
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+
+@contextlib.contextmanager
+def tracking(uri: str | None = None) -> Iterator[Tracking]:
+    """Open MLflow for a block: `uri`, else MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db`` in this folder.
+
+    Raises
+    ------
+    RegistryError
+        MLflow refused, with what it said.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils import logging_utils
+
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "mlflow.store.db.utils")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    logging_utils.disable_logging()
+    try:
+        mlflow.set_tracking_uri(chosen)
+        mlflow.set_registry_uri(chosen)
+        yield Tracking(chosen, mlflow.MlflowClient(tracking_uri=chosen, registry_uri=chosen))
+    except MlflowException as error:
+        first_line = str(error).splitlines()[0]
+        raise RegistryError(f"MLflow at {_without_password(chosen)}: {first_line}") from error
+    finally:
+        logging_utils.enable_logging()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+
+
+def _without_password(uri: str) -> str:
+    """Return the URI of a tracking server without the user and the password in it."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
