@@ -14,6 +14,9 @@ from riskmodels.features.plan import Plan, TablePlan, fixed, make_plan
 from riskmodels.features.spec import Score, Static
 from riskmodels.features.windows import Cases, Rows, look_back
 from riskmodels.history import History, Shard
+from riskmodels.history.manifest import shard_folder
+from riskmodels.history.opening import known_at
+from riskmodels.history.schema import STORED
 from riskmodels.progress import track
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
@@ -71,8 +74,7 @@ def build_shard_features(
     else:
         plan = make_plan(feature_set, vocabulary, known_only=known_only)
     numbers = _look_backs(shard, cases, plan)
-    every = [*plan.feature_set.specs, *plan.feature_set.score_inputs()]
-    statics = _statics(shard, cases, plan, [spec for spec in every if isinstance(spec, Static)])
+    statics = _statics(shard, cases, plan, plan.feature_set.every_static())
     frame = pl.DataFrame([cases["index_id"], *numbers, *statics])
     scores = [spec for spec in plan.feature_set.specs if isinstance(spec, Score)]
     frame = frame.with_columns(
@@ -101,26 +103,44 @@ def build_features(
         Rows in the order of `cases`.
     """
     plan = make_plan(feature_set, history.vocabulary, known_only=known_only)
-    placed = cases.with_row_index("_row").with_columns(_shard=pl.col("person") % history.n_shards)
-    groups = placed.sort("_shard", "person", "index_time", "_row").partition_by(
-        "_shard", as_dict=True, include_key=False
-    )
-    frames, rows = [], []
-    for (number,), group in track(sorted(groups.items()), "Building features"):
-        shard = history.shard(int(number), _tables(feature_set))
-        frames.append(build_shard_features(shard, group, plan).frame)
-        rows.append(group["_row"])
-    if not frames:
-        return build_shard_features(history.shard(0, ()), cases, plan)
-    order = pl.concat(rows).arg_sort()
-    return FeatureFrame(pl.concat(frames)[order], feature_set.columns)
+    numbered = cases.with_row_index("_row")
+    groups = split_cases(numbered, history.n_shards)
+    frames, rows = [empty_frame(plan, cases)], [pl.Series("_row", [], dtype=pl.UInt32)]
+    for number in track(sorted(groups), "Building features"):
+        shard = read_shard(history, number, plan)
+        frames.append(build_shard_features(shard, groups[number], plan).frame)
+        rows.append(groups[number]["_row"])
+    return FeatureFrame(pl.concat(frames)[pl.concat(rows).arg_sort()], feature_set.columns)
 
 
-def _tables(feature_set: FeatureSet) -> tuple[str, ...]:
-    tables = {table for column in feature_set.columns for table in column.tables}
-    if any(isinstance(spec, Static) and FACTS[spec.fact].columns for spec in feature_set.specs):
-        tables.add("encounter")
-    return tuple(sorted(tables))
+def split_cases(cases: pl.DataFrame, n_shards: int) -> dict[int, pl.DataFrame]:
+    """Return the cases of each shard that has some, sorted by person and index time."""
+    placed = cases.with_columns(_shard=pl.col("person") % n_shards).sort("_shard", "person", "index_time")
+    parts = placed.partition_by("_shard", as_dict=True, include_key=False, maintain_order=True)
+    return {int(number): part for (number,), part in parts.items()}
+
+
+def read_shard(history: History, number: int, plan: Plan) -> Shard:
+    """Read the tables and columns of a shard that a plan needs; the others are empty."""
+    frames = {}
+    for name, schema in STORED.items():
+        columns = plan.reads.get(name)
+        if columns is None:
+            frames[name] = pl.DataFrame(schema=schema)
+            continue
+        scan = pl.scan_parquet(
+            history.path / shard_folder(number) / f"{name}.parquet", hive_partitioning=False
+        )
+        if history.as_of is not None:
+            scan = known_at(name, scan, history.as_of)
+        frames[name] = scan.select(sorted(columns)).collect()
+    return Shard(number, **frames)
+
+
+def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
+    """Return the feature frame of no cases."""
+    shard = Shard(0, **{name: pl.DataFrame(schema=schema) for name, schema in STORED.items()})
+    return build_shard_features(shard, cases.clear(), plan).frame
 
 
 def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> list[pl.Series]:

@@ -197,6 +197,10 @@ class FeatureSet:
             part for spec in self.specs if isinstance(spec, Score) for part in FORMULAS[spec.formula].inputs
         ]
 
+    def every_static(self) -> list[Static]:
+        """Return the facts that are to be found, those that only scores need included."""
+        return [spec for spec in [*self.specs, *self.score_inputs()] if isinstance(spec, Static)]
+
     def _expand(self, spec: LookBack) -> list[tuple[Window, str | None]]:
         source = spec.source
         groups: Sequence[str | None] = (None,)

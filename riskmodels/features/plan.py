@@ -8,14 +8,16 @@ import numpy as np
 import polars as pl
 
 from riskmodels.errors import SpecError
+from riskmodels.features.facts import FACTS
 from riskmodels.features.feature_set import FeatureSet, Part
 from riskmodels.features.sources import Encounters, Events, Source
 from riskmodels.features.windows import AGGREGATIONS, Program
-from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS
+from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS, STORED
 from riskmodels.terminology.grouper import normalize
 
 __all__ = ["KINDS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
 
+TIMES = {"encounter": ("start", "end"), "event": ("time", "code")}
 KINDS = {"encounter": ENCOUNTER_KINDS, "event": EVENT_KINDS}
 Condition = tuple[str, tuple[AnyValue, ...]]
 
@@ -58,6 +60,8 @@ class Plan:
     parts : list
         The look-back columns, in the order of the kernel's output.
     tables : list of TablePlan
+    reads : dict of table to columns
+        What is read of a shard.
     """
 
     feature_set: FeatureSet
@@ -65,6 +69,7 @@ class Plan:
     known_only: bool
     parts: list[Part]
     tables: list[TablePlan]
+    reads: dict[str, set[str]]
 
 
 def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: bool = False) -> Plan:
@@ -92,7 +97,30 @@ def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: 
         for (anchor, _), numbers in keyed.items():
             plan.passes.append(_pass(plan, parts, anchor, numbers, codes, known_only))
         tables.append(plan)
-    return Plan(feature_set, vocabulary, known_only, parts, tables)
+    return Plan(feature_set, vocabulary, known_only, parts, tables, _reads(feature_set, tables, known_only))
+
+
+def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -> dict[str, set[str]]:
+    reads: dict[str, set[str]] = {}
+    for plan in tables:
+        wanted = {"person", "kind", *TIMES[plan.table], *plan.values, *plan.keys}
+        wanted |= {column for column, _ in plan.conditions}
+        if plan.any_stay or {"encounter", "encounter_kind"} & wanted:
+            wanted.add("encounter")
+        if plan.table == "encounter":
+            wanted.add("encounter")
+        reads[plan.table] = wanted & set(STORED[plan.table])
+        if "encounter_kind" in wanted:
+            reads.setdefault("encounter", set()).update(("encounter", "kind"))
+    facts = {column for spec in feature_set.every_static() for column in FACTS[spec.fact].columns}
+    if facts:
+        reads.setdefault("event", set()).update(facts)
+        reads.setdefault("encounter", set()).update(("encounter", "encounter_id"))
+    if known_only:
+        for table in ("encounter", "event"):
+            if table in reads:
+                reads[table].add("recorded_at")
+    return reads
 
 
 class _Codes:

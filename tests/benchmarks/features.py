@@ -1,0 +1,235 @@
+"""Time the feature engine on 20 million events against other engines, on the same rows, in one run.
+
+usage: features.py BENCH DATA [--work FOLDER] [--engines scan,polars,duckdb,pandas] [--repeat N]
+
+BENCH holds the workload (generate.py, feature_list.py, reference.py, verify.py); DATA is what generate.py wrote.
+The events are ingested into a history store, 151 features are built from it through the public interface and
+written to Parquet, and verify.py compares them with the reference's. Each engine runs in a process of its
+own, whose peak memory is taken from outside.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import polars as pl
+
+KINDS = {"ip": "inpatient", "ed": "emergency", "op": "outpatient"}
+TABLES = ("enc", "dx", "rx", "lab")
+
+
+def feature_set(bench: Path, data: Path):
+    """Return the 151 features of the workload."""
+    from riskmodels.features import (
+        Count,
+        DaysSince,
+        Distinct,
+        Encounters,
+        Events,
+        FeatureSet,
+        Last,
+        Mean,
+        Sum,
+    )
+    from riskmodels.terminology import Grouper
+
+    sys.path.insert(0, str(bench))
+    from feature_list import CLASSES, GROUPS, TESTS, WINDOWS
+
+    def grouper(name: str, pairs: list[tuple[str, str]], groups: list[str]) -> Grouper:
+        prefixes = tuple(
+            ("LOCAL", code.replace(".", "").upper(), groups.index(group))
+            for code, group in pairs
+            if group in groups
+        )
+        labels = {group: group for group in groups}
+        return Grouper(name, "1", "the workload", "none", tuple(groups), labels, prefixes)
+
+    maps = {t: pl.read_parquet(data / f"map_{t}.parquet").rows() for t in ("dx", "rx")}
+    groupers = [grouper("dx", maps["dx"], GROUPS), grouper("rx", maps["rx"], CLASSES)]
+    days = lambda what: f"{what}_{{days}}"
+    diagnoses, drugs = Events("diagnosis", grouper="dx"), Events("drug", grouper="rx")
+    specs = [Count(Encounters(kind), WINDOWS, name=days(f"enc_n_{k}")) for k, kind in KINDS.items()]
+    specs += [
+        Sum(Encounters(), WINDOWS, value=value, name=days(f"enc_{v}"))
+        for v, value in (("los", "length_of_stay"), ("cost", "paid"))
+    ]
+    specs += [DaysSince(Encounters(kind), 365, name=f"enc_dsl_{k}") for k, kind in KINDS.items()]
+    specs += [
+        Count(diagnoses, WINDOWS, name="dx_n_{group}_{days}"),
+        Distinct(Events("diagnosis"), WINDOWS, name="dx_nd_{days}"),
+        DaysSince(diagnoses, 365, name="dx_dsl_{group}"),
+        Count(drugs, WINDOWS, name="rx_n_{group}_{days}"),
+        Sum(Events("drug"), WINDOWS, value="days_supply", name="rx_sup_{days}"),
+        Distinct(Events("drug"), WINDOWS, name="rx_nd_{days}"),
+    ]
+    for name, spec in (("last", Last), ("dsl", DaysSince), ("mean", Mean)):
+        specs += [spec(Events("lab", codes=t), 365, name=f"lab_{name}_{t}") for t in TESTS]
+    return FeatureSet("workload", specs, groupers)
+
+
+def parts(data: Path):
+    """Return the events of the workload in the tables of a history."""
+    from riskmodels.history import Part
+
+    scan = lambda t: pl.scan_parquet(data / f"{t}.parquet")
+    person_id = pl.col("pid").cast(pl.String).str.zfill(9).alias("person_id")
+    at = pl.col("event_date").cast(pl.Datetime("us"))
+    pids = pl.concat([scan(t).select("pid") for t in (*TABLES, "idx")]).unique()
+    nobody = {"birth_date": pl.date(1950, 1, 1), "sex": pl.lit("unknown")}
+    yield Part("person", pids.select(person_id, **nobody), "persons")
+    end = at.alias("end")
+    stays = scan("enc").select(
+        person_id,
+        end,
+        start=(at - pl.duration(days="los")),
+        encounter_id=pl.col("eid").cast(pl.String),
+        kind=pl.col("etype").replace_strict(KINDS),
+        paid="cost",
+    )
+    yield Part("encounter", stays, "enc")
+    # Of two results of a test on a day the one with the larger eid is the later: `position` says so.
+    shapes = {
+        "dx": ("diagnosis", "code", {}),
+        "rx": ("drug", "drug", {"days_supply": pl.col("supply").cast(pl.Float64)}),
+        "lab": ("lab", "test", {"value": pl.col("value")}),
+    }
+    for table, (kind, code, more) in shapes.items():
+        rows = scan(table).select(
+            person_id,
+            time=at,
+            kind=pl.lit(kind),
+            code_system=pl.lit("LOCAL"),
+            code=pl.col(code),
+            position=pl.col("eid").cast(pl.Int32),
+            **more,
+        )
+        yield Part("event", rows, table)
+
+
+def do_ingest(bench: Path, data: Path, out: Path) -> None:
+    """Write the events as a history."""
+    from riskmodels.history import write_history
+
+    write_history(parts(data), out, source_format="workload", replace=True)
+
+
+def do_sort(bench: Path, data: Path, out: Path) -> None:
+    """Write the same rows with Polars alone, sorted by patient and time."""
+    shape = {"code": pl.String, "value": pl.Float64, "supply": pl.Int32, "cost": pl.Float64, "los": pl.Int32}
+    names = {"dx": {}, "rx": {"drug": "code"}, "lab": {"test": "code"}, "enc": {"etype": "code"}}
+    frames = []
+    for table in TABLES:
+        frame = pl.scan_parquet(data / f"{table}.parquet").rename(names[table])
+        missing = [pl.lit(None, t).alias(c) for c, t in shape.items() if c not in frame.collect_schema()]
+        frames.append(frame.with_columns(*missing).select("pid", "event_date", "eid", *shape))
+    pl.concat(frames).sort("pid", "event_date").sink_parquet(out, compression="zstd")
+
+
+def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
+    """Build the 151 features; the time to load or compile the kernel is said apart."""
+    from riskmodels.features.build import empty_frame, make_plan
+    from riskmodels.features.writing import write_features
+    from riskmodels.history import open_history
+
+    features = feature_set(bench, data)
+    started = time.perf_counter()
+    times = {"index_time": pl.Datetime("us"), "admission_time": pl.Datetime("us")}
+    schema = {"index_id": pl.Int64, "person": pl.Int32, **times, "stay_encounters": pl.List(pl.Int32)}
+    empty_frame(make_plan(features, open_history(history).vocabulary), pl.DataFrame(schema=schema))
+    compiled = time.perf_counter()
+    opened = open_history(history)
+    persons = pl.concat([opened.shard(n, ["person"]).person for n in range(opened.n_shards)])
+    at = pl.col("index_date").cast(pl.Datetime("us"))
+    cases = (
+        pl.read_parquet(data / "idx.parquet")
+        .with_columns(person_id=pl.col("pid").cast(pl.String).str.zfill(9))
+        .join(persons.select("person", "person_id"), on="person_id")
+        .select("index_id", "person", index_time=at, admission_time=at)
+        .with_columns(stay_encounters=pl.lit([], pl.List(pl.Int32)))
+    )
+    write_features(opened, cases, features, out)
+    print(f"riskmodels: {time.perf_counter() - compiled:.2f} s")
+    print(json.dumps({"seconds": time.perf_counter() - compiled, "compile": compiled - started}))
+
+
+def run(command: list[str]) -> tuple[float, float, str]:
+    """Run a command; return its seconds, peak memory in MiB (of the process, seen from outside) and output."""
+    started = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    output = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024, output
+
+
+def main() -> None:
+    """Run the engines and print the table."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("bench", type=Path)
+    arguments.add_argument("data", type=Path)
+    arguments.add_argument("--work", type=Path)
+    arguments.add_argument("--engines", default="scan,polars,duckdb,pandas")
+    arguments.add_argument("--repeat", type=int, default=3)
+    arguments.add_argument("--do", choices=["ingest", "sort", "features"])
+    given = arguments.parse_args()
+    bench, data = given.bench.resolve(), given.data.resolve()
+    work = given.work or Path(tempfile.mkdtemp(prefix="features-"))
+    work.mkdir(parents=True, exist_ok=True)
+    history, ours = work / "history", work / "riskmodels.parquet"
+    if given.do == "ingest":
+        return do_ingest(bench, data, history)
+    if given.do == "sort":
+        return do_sort(bench, data, work / "sorted.parquet")
+    if given.do == "features":
+        return do_features(bench, data, history, ours)
+
+    again = [sys.executable, __file__, str(bench), str(data), "--work", str(work)]
+    table: list[tuple[str, float, float]] = []
+    if not history.exists():
+        seconds, memory, _ = run([*again, "--do", "ingest"])
+        plain, plain_memory, _ = run([*again, "--do", "sort"])
+        print(
+            f"ingest {seconds:.1f} s ({memory:.0f} MiB); a plain Polars sort and write {plain:.1f} s", end=""
+        )
+        print(f" ({plain_memory:.0f} MiB); ratio {seconds / plain:.2f}")
+    compiles = []
+    reference = [sys.executable, str(bench / "reference.py")]
+    engines = ["riskmodels", *(e for e in given.engines.split(",") if e)]
+    best: dict[str, tuple[float, float]] = {}
+    for attempt in range(given.repeat):
+        for engine in engines:
+            if engine == "pandas" and attempt:
+                continue
+            if engine == "riskmodels":
+                _, memory, output = run([*again, "--do", "features"])
+                told = json.loads(output.splitlines()[-1])
+                compiles.append(told["compile"])
+                seconds = told["seconds"]
+            else:
+                out = work / f"{engine}.parquet"
+                _, memory, output = run([*reference, engine, str(data), str(out)])
+                seconds = float(output.split(":")[1].split("s,")[0])
+            before = best.get(engine, (float("inf"), 0.0))
+            best[engine] = (min(before[0], seconds), max(before[1], memory))
+    table = [(engine, *best[engine]) for engine in engines]
+    print(f"kernel: {max(compiles):.2f} s to compile or load at first, {min(compiles):.2f} s from the cache")
+    print(f"{'engine':<12}{'seconds':>9}{'peak MiB':>10}{'ours is':>14}")
+    for engine, seconds, memory in table:
+        ratio = best["riskmodels"][0] / seconds
+        said = f"{ratio:.2f} x it" if ratio >= 1 else f"{1 / ratio:.1f} x faster"
+        print(f"{engine:<12}{seconds:>9.2f}{memory:>10.0f}{'' if engine == 'riskmodels' else said:>14}")
+    outputs = [str(work / f"{e}.parquet") for e in engines if e not in ("scan", "riskmodels")]
+    if outputs:
+        print(run([sys.executable, str(bench / "verify.py"), outputs[0], str(ours), *outputs[1:]])[2], end="")
+
+
+if __name__ == "__main__":
+    main()
