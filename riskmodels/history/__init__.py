@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["History", "Part", "Shard", "open_history", "write_history"]
+__all__ = ["History", "Part", "QualityReport", "Shard", "check", "ingest", "open_history", "write_history"]
 
 if TYPE_CHECKING:
+    from riskmodels.history.ingesting import ingest
     from riskmodels.history.opening import History, Shard, open_history
+    from riskmodels.history.quality import QualityReport, check
     from riskmodels.history.staging import Part
     from riskmodels.history.store import write_history
 
@@ -14,6 +16,9 @@ _HOMES = {
     "History": "opening",
     "Part": "staging",
     "Shard": "opening",
+    "QualityReport": "quality",
+    "check": "quality",
+    "ingest": "ingesting",
     "open_history": "opening",
     "write_history": "store",
 }

@@ -1,0 +1,224 @@
+"""DE-SynPUF: the files of CMS's synthetic Medicare claims, by the names they were published under."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from riskmodels.history.adapters import desynpuf_tables as tables
+from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
+from riskmodels.history.reading import Field, read_csv, read_whole_csv
+from riskmodels.history.staging import Part
+
+__all__ = ["adapter"]
+
+LOOKED_FOR = (
+    "DE1_0_20NN_Beneficiary_Summary_File_Sample_N.csv",
+    "DE1_0_2008_to_2010_Inpatient_Claims_Sample_N.csv",
+    "DE1_0_2008_to_2010_Outpatient_Claims_Sample_N.csv",
+    "DE1_0_2008_to_2010_Carrier_Claims_Sample_NA.csv",
+    "DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_N.csv",
+)
+SUFFIX = r"(?:\.csv)?(?:\.zip|\.gz)?$"
+SAMPLE = r"(?:_?sample_(?P<sample>\d+)(?P<half>[ab]?))?"
+# With the publisher's prefix, or without it as in extracts: beneficiary_summary_2008.csv.
+PATTERNS = {
+    "beneficiary": re.compile(
+        rf"^(?:de1_0_)?(?P<first>200[89]|2010)?_?beneficiary_summary(?:_file)?_?(?P<last>200[89]|2010)?_?{SAMPLE}{SUFFIX}",
+        re.IGNORECASE,
+    ),
+    **{
+        table: re.compile(rf"^(?:de1_0_)?(?:2008_to_2010_)?{name}{SAMPLE}{SUFFIX}", re.IGNORECASE)
+        for table, name in (
+            ("inpatient", "inpatient_claims"),
+            ("outpatient", "outpatient_claims"),
+            ("carrier", "carrier_claims"),
+            ("drug", "prescription_drug_events"),
+        )
+    },
+}
+
+TEXT, NUMBER, DAY = Field(), Field("number"), Field("day")
+
+
+def _numbered(prefix: str, count: int, field: Field = TEXT) -> dict[str, Field]:
+    return {f"{prefix}_{number}": field for number in range(1, count + 1)}
+
+
+INSTITUTIONAL = {
+    "DESYNPUF_ID": TEXT,
+    "CLM_ID": TEXT,
+    "SEGMENT": TEXT,
+    "CLM_FROM_DT": DAY,
+    "CLM_THRU_DT": DAY,
+    "PRVDR_NUM": TEXT,
+    "CLM_PMT_AMT": NUMBER,
+    "NCH_PRMRY_PYR_CLM_PD_AMT": NUMBER,
+    "AT_PHYSN_NPI": TEXT,
+    "ADMTNG_ICD9_DGNS_CD": TEXT,
+    "NCH_BENE_BLOOD_DDCTBL_LBLTY_AM": NUMBER,
+    **_numbered("ICD9_DGNS_CD", 10),
+    **_numbered("ICD9_PRCDR_CD", 6),
+    **_numbered("HCPCS_CD", 45),
+}
+FIELDS: dict[str, dict[str, Field]] = {
+    "beneficiary": {
+        "DESYNPUF_ID": TEXT,
+        "BENE_BIRTH_DT": DAY,
+        "BENE_DEATH_DT": DAY,
+        "BENE_SEX_IDENT_CD": TEXT,
+        "BENE_RACE_CD": TEXT,
+        "BENE_ESRD_IND": TEXT,
+        "BENE_HI_CVRAGE_TOT_MONS": NUMBER,
+        "BENE_SMI_CVRAGE_TOT_MONS": NUMBER,
+        "BENE_HMO_CVRAGE_TOT_MONS": NUMBER,
+    },
+    "inpatient": {
+        **INSTITUTIONAL,
+        "CLM_ADMSN_DT": DAY,
+        "NCH_BENE_DSCHRG_DT": DAY,
+        "CLM_DRG_CD": TEXT,
+        "CLM_PASS_THRU_PER_DIEM_AMT": NUMBER,
+        "CLM_UTLZTN_DAY_CNT": NUMBER,
+        "NCH_BENE_IP_DDCTBL_AMT": NUMBER,
+        "NCH_BENE_PTA_COINSRNC_LBLTY_AM": NUMBER,
+    },
+    "outpatient": {**INSTITUTIONAL, "NCH_BENE_PTB_DDCTBL_AMT": NUMBER, "NCH_BENE_PTB_COINSRNC_AMT": NUMBER},
+    "carrier": {
+        "DESYNPUF_ID": TEXT,
+        "CLM_ID": TEXT,
+        "CLM_FROM_DT": DAY,
+        "CLM_THRU_DT": DAY,
+        "PRF_PHYSN_NPI_1": TEXT,
+        **_numbered("ICD9_DGNS_CD", 8),
+        **_numbered("HCPCS_CD", 13),
+        **_numbered("LINE_NCH_PMT_AMT", 13, NUMBER),
+        **_numbered("LINE_ALOWD_CHRG_AMT", 13, NUMBER),
+    },
+    "drug": {
+        "DESYNPUF_ID": TEXT,
+        "SRVC_DT": DAY,
+        "PROD_SRVC_ID": TEXT,
+        "QTY_DSPNSD_NUM": NUMBER,
+        "DAYS_SUPLY_NUM": NUMBER,
+        "PTNT_PAY_AMT": NUMBER,
+        "TOT_RX_CST_AMT": NUMBER,
+    },
+}
+DIAGNOSES = ("diagnosis", "ICD9CM")
+INSTITUTIONAL_CODES = (
+    ("ADMTNG_ICD9_DGNS_CD", 0, *DIAGNOSES),
+    ("ICD9_DGNS_CD_", 10, *DIAGNOSES),
+    ("ICD9_PRCDR_CD_", 6, "procedure", "ICD9PCS"),
+    ("HCPCS_CD_", 45, "procedure", "HCPCS"),
+)
+STAY_END = ("NCH_BENE_DSCHRG_DT", "CLM_THRU_DT")
+BATCH_ROWS = 50_000
+
+
+class DeSynpuf:
+    """CMS Linkable 2008-2010 Medicare DE-SynPUF: synthetic beneficiaries, ICD-9 claims of three years."""
+
+    name = "desynpuf"
+    version = 1
+    description = "CMS DE-SynPUF 2008-2010 CSV files as published, any number of samples"
+
+    def find(self, source: Path) -> list[SourceFile]:
+        """Return the files of a folder that have published names, a copy that is packed only once."""
+        found = candidates(source, "DE-SynPUF's CSV files, such as " + LOOKED_FOR[0])
+        files: dict[str, SourceFile] = {}
+        for path in sorted(found, key=lambda path: (path.suffix.lower() != ".csv", path)):
+            file = _recognised(path, source)
+            if file is not None:
+                files.setdefault(_stem(path), file)
+        names = [path.name for path in found]
+        samples = {file.keys["sample"] for file in files.values() if file.table == "beneficiary"}
+        claims = [file for file in files.values() if file.table != "beneficiary"]
+        if not samples:
+            raise nothing_found(source, "no beneficiary summary of DE-SynPUF here", LOOKED_FOR, names)
+        if not claims:
+            raise nothing_found(source, "beneficiary summaries but no claims here", LOOKED_FOR[1:], names)
+        alone = sorted(file.name for file in claims if file.keys["sample"] not in samples)
+        if alone:
+            missing = f"{alone[0]} has no beneficiary summary of its sample beside it"
+            raise nothing_found(source, missing, LOOKED_FOR[:1], names)
+        return sorted(files.values(), key=lambda file: file.name)
+
+    def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
+        """Read the beneficiaries of all samples, then the claims, file by file in batches."""
+        spans: list[Part] = []
+        for sample in sorted({file.keys["sample"] for file in files}):
+            summaries = [f for f in files if f.table == "beneficiary" and f.keys["sample"] == sample]
+            years = [
+                read_whole_csv(file.path, FIELDS["beneficiary"]).with_columns(
+                    pl.lit(file.keys["year"], dtype=pl.Int32).alias("year")
+                )
+                for file in summaries
+            ]
+            label = ", ".join(file.name for file in summaries)
+            beneficiaries = pl.concat(years)
+            yield Part("person", run(tables.persons, beneficiaries), label)
+            spans.append(Part("coverage", run(tables.coverage, beneficiaries).collect(), label))
+        yield from spans
+        readers = {"carrier": _carrier, "drug": _drugs, "inpatient": _claims, "outpatient": _claims}
+        for file in files:
+            if file.table != "beneficiary":
+                yield from readers[file.table](file)
+
+
+def adapter() -> Adapter:
+    """Return the adapter."""
+    return DeSynpuf()
+
+
+def _recognised(path: Path, source: Path) -> SourceFile | None:
+    for table, pattern in PATTERNS.items():
+        match = pattern.match(path.name)
+        if match is None:
+            continue
+        keys: dict[str, object] = {"sample": int(match["sample"] or 0)}
+        if table == "beneficiary":
+            year = match["first"] or match["last"]
+            if year is None:
+                continue
+            keys["year"] = int(year)
+        return SourceFile(path, path.relative_to(source).as_posix(), table, keys)
+    return None
+
+
+def _stem(path: Path) -> str:
+    return re.sub(SUFFIX, "", path.name, flags=re.IGNORECASE).casefold()
+
+
+def _claims(file: SourceFile) -> Iterator[Part]:
+    inpatient = file.table == "inpatient"
+    columns = STAY_END if inpatient else STAY_END[1:]
+    rows, later = [], []
+    for batch in read_csv(file.path, FIELDS[file.table], batch_rows=BATCH_ROWS):
+        rows.append(run(tables.claim_rows, batch, inpatient=inpatient).collect())
+        later.append(batch.filter(pl.col("CLM_THRU_DT").is_null()))
+        dated = batch.filter(pl.col("CLM_THRU_DT").is_not_null())
+        yield Part("event", _codes(run(tables.with_end, dated, *columns)), file.name)
+    encounters = run(tables.encounters, pl.concat(rows), inpatient=inpatient).collect()
+    yield Part("encounter", encounters, file.name)
+    yield Part("event", _codes(run(tables.with_end_of_claim, pl.concat(later), encounters)), file.name)
+
+
+def _codes(
+    claims: pl.LazyFrame, lists: tuple[tuple[str, int, str, str], ...] = INSTITUTIONAL_CODES
+) -> pl.LazyFrame:
+    return run(tables.claim_codes, claims, lists=lists)
+
+
+def _carrier(file: SourceFile) -> Iterator[Part]:
+    lists = (("ICD9_DGNS_CD_", 8, *DIAGNOSES),)
+    for batch in read_csv(file.path, FIELDS["carrier"], batch_rows=BATCH_ROWS):
+        yield Part("encounter", run(tables.carrier_encounters, batch), file.name)
+        yield Part("event", _codes(run(tables.with_end, batch, "CLM_THRU_DT"), lists), file.name)
+        yield Part("event", run(tables.carrier_lines, batch), file.name)
+
+
+def _drugs(file: SourceFile) -> Iterator[Part]:
+    for batch in read_csv(file.path, FIELDS["drug"], batch_rows=BATCH_ROWS):
+        yield Part("event", run(tables.fills, batch), file.name)
