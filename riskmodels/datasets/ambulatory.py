@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from riskmodels.datasets.inpatient import lab_values
+from riskmodels.datasets.coding import lab_values
 from riskmodels.datasets.ledger import NONE, Codes, Encounters, Events, Spans, claim_lag, condition_codes
 from riskmodels.datasets.parameters import Parameters, catalogue, stream
 from riskmodels.datasets.population import YEAR, People
@@ -73,7 +73,7 @@ def emergency_visits(
     end = np.where(observed, np.minimum(day + 1, death[person]), day)
     allowed = np.exp(6.45 + 0.85 * rng.standard_normal(n)) * np.where(observed, 2.6, 1.0)
     none = np.full(n, NONE)
-    recorded = end + claim_lag(rng, n)
+    recorded = end + claim_lag(rng, n, parameters.claim_lag_days)
     emergency, observation = ENCOUNTER_KINDS.index("emergency"), ENCOUNTER_KINDS.index("observation")
     encounters = Encounters(
         letter="E",
@@ -128,16 +128,15 @@ def visits(
     order = np.lexsort((day, person))
     person, day, is_office = person[order], day[order], is_office[order]
     n = len(person)
-    dear = (rng.random(n) < 0.05) * rng.pareto(2.0, n) * 5_000
+    dear = (rng.random(n) < 0.05) * rng.pareto(1.9, n) * 8_000
     # Dialysis and infused cancer drugs are given in hospital outpatient departments.
-    therapy = (
-        1 + 11.0 * people.has[:, index["end_stage_renal_disease"]] + 2.0 * people.has[:, index["cancer"]]
-    )
+    therapy = 1 + 11.0 * people.has[:, index["end_stage_renal_disease"]]
+    therapy += 2.0 * people.has[:, index["cancer"]]
     therapy += 9.0 * people.has[:, index["metastatic_cancer"]]
     hospital_cost = np.exp(5.9 + 1.15 * rng.standard_normal(n)) * therapy[person] + dear
     allowed = np.where(is_office, np.exp(4.75 + 0.45 * rng.standard_normal(n)), hospital_cost)
     none = np.full(n, NONE)
-    recorded = day + claim_lag(rng, n)
+    recorded = day + claim_lag(rng, n, parameters.claim_lag_days)
     encounters = Encounters(
         letter="V",
         kind=np.where(is_office, ENCOUNTER_KINDS.index("office"), ENCOUNTER_KINDS.index("outpatient")),

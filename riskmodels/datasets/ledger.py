@@ -160,11 +160,12 @@ def stack(parts: Sequence[Events]) -> Events:
     return Events(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Events)})
 
 
-def claim_lag(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-    """Return days from the end of a service to the day its claim is known: two weeks, with a long tail."""
-    lag = 2 + rng.gamma(1.6, 7.5, n)
+def claim_lag(rng: np.random.Generator, n: int, mean: float) -> NDArray[np.int64]:
+    """Return days from the end of a service to the day its claim is known: one in twenty is months late."""
+    lag = rng.gamma(2.0, mean / 2.0, n)
     late = rng.random(n) < 0.05
-    return np.ceil(lag + late * rng.standard_exponential(n) * 75).astype(np.int64)
+    days = np.ceil(lag + late * rng.standard_exponential(n) * 75).astype(np.int64)
+    return np.maximum(days, 1)
 
 
 def condition_codes(codes: Codes) -> NDArray[np.int64]:

@@ -65,6 +65,7 @@ def _figures(simulation: "Simulation") -> dict[str, float]:
             covered.select(pl.col("days").filter("dual").sum() / pl.col("days").sum()).item()
         ),
         "Deaths per 1000 beneficiary-years": covered_deaths.height / thousand_years,
+        "Share male": float(person["sex"].eq("male").to_numpy().mean()),
         "Share under 65": _mean((age_at_first < 64.99).select(pl.all().cast(pl.Float64))),
     }
     return figures | _prevalences(event, coverage)

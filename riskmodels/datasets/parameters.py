@@ -39,9 +39,10 @@ class Parameters:
     ----------
     facility_effect_sd : float
         Standard deviation of the true facility effects, in log-odds of an unplanned readmission.
-    case_mix_sd : float
-        How strongly the sick are drawn to some facilities (log-weight of a facility per standard deviation
-        of the patient's diagnosed burden). Zero: every facility sees the same patients.
+    case_mix_sd, dual_mix_sd : float
+        How strongly the sick, and the dually eligible, are drawn to some facilities (spread of the log-weight
+        of a facility per standard deviation of diagnosed burden, and for dual status). Zero: every facility
+        sees the same patients.
     readmission_intercept : float
         Log-odds of readmission of the reference patient at the average facility.
     frailty_effect, severity_effect : float
@@ -53,6 +54,8 @@ class Parameters:
         segments, or end against medical advice.
     gap_share : float
         Share of persons who lose coverage for some months.
+    claim_lag_days : float
+        Mean days from the end of a service to the day its claim is known, before the long tail.
     leave_rate : float
         Share of persons a year who leave fee-for-service for Medicare Advantage on January 1.
     """
@@ -60,7 +63,7 @@ class Parameters:
     facility_effect_sd: float = 0.20
     case_mix_sd: float = 0.45
     dual_mix_sd: float = 0.70
-    readmission_intercept: float = -2.76
+    readmission_intercept: float = -2.62
     frailty_effect: float = 0.22
     severity_effect: float = 0.18
     admission_rate: float = 0.082
@@ -73,6 +76,7 @@ class Parameters:
     ama_share: float = 0.009
     gap_share: float = 0.04
     leave_rate: float = 0.035
+    claim_lag_days: float = 14.0
 
     def __post_init__(self) -> None:
         """Refuse what is no number, or negative where that has no meaning."""

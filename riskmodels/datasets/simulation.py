@@ -1,16 +1,15 @@
 """Simulate a Medicare-like claims population whose true risks and facility effects are known."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from riskmodels.datasets.ambulatory import emergency_visits, fills, visits
-from riskmodels.datasets.facilities import Facilities, draw_facilities, facility_ids, refer
+from riskmodels.datasets.facilities import Facilities, draw_facilities, refer
 from riskmodels.datasets.frames import (
     Words,
     coverage_frame,
@@ -23,8 +22,9 @@ from riskmodels.datasets.frames import (
 from riskmodels.datasets.inpatient import Inpatient, bill
 from riskmodels.datasets.ledger import Codes, Encounters, Events, Spans, stack
 from riskmodels.datasets.parameters import BLOCK, Parameters, catalogue, stream
-from riskmodels.datasets.population import YEAR, Coverage, cover, draw_people
+from riskmodels.datasets.population import Coverage, cover, draw_people
 from riskmodels.datasets.trajectories import AMA, DIED, follow
+from riskmodels.datasets.truth import facility_frame, truth_frame
 from riskmodels.history.schema import TABLES
 from riskmodels.progress import track
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from riskmodels.history import History
 
 __all__ = ["Simulation", "simulate"]
-
-# Principal diagnoses and DRGs of the six conditions of the Hospital Readmissions Reduction Program.
-HRRP_DRGS = {"280", "281", "291", "292", "190", "191", "193", "194", "470", "235", "236"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,8 @@ class Simulation:
             "persons": self.tables["person"].height,
             "start": str(self.start),
             "end": str(self.end),
+            "facilities": self.facilities.height,
+            "parameters": asdict(self.parameters),
         }
         return write_history(parts, path, source_format="simulated", sources=[source], replace=replace)
 
@@ -159,8 +158,8 @@ def simulate(
     stays = pl.concat([piece.stays for piece in made])
     return Simulation(
         tables=tables,
-        truth=_truth(stays, facilities),
-        facilities=_facility_frame(stays, facilities, horizon),
+        truth=truth_frame(stays, facilities),
+        facilities=facility_frame(stays, facilities, horizon),
         parameters=parameters,
         start=start,
         end=end,
@@ -195,7 +194,7 @@ def _block(
     )
     coverage = cover(people, death, january_firsts, horizon, parameters, seed, block)
     covered = Spans(coverage.person, coverage.start, coverage.end)
-    hospital = bill(people, stays, death, covered, horizon, codes, seed, block)
+    hospital = bill(people, stays, death, covered, horizon, parameters, codes, seed, block)
     in_hospital = Spans(stays.person, stays.admit, stays.discharge)
     emergency, emergency_events = emergency_visits(
         people, stays, death, covered, referral.home, horizon, parameters, codes, seed, block
@@ -260,51 +259,3 @@ def _stay_frame(
             "drg": pl.Series(words.codes.codes).gather(hospital.segments.drg[hospital.last_segment[rows]]),
         }
     )
-
-
-def _truth(stays: pl.DataFrame, facilities: Facilities) -> pl.DataFrame:
-    ids = pl.Series(facility_ids(len(facilities)))
-    index = stays.filter("index")
-    at: NDArray[np.int64] = index["facility"].to_numpy()
-    return index.select(
-        "encounter_id",
-        "person_id",
-        ids.gather(at).alias("facility_id"),
-        "index_time",
-        "true_risk",
-        (1 / (1 + (-pl.col("linear_predictor")).exp())).alias("true_risk_average_facility"),
-        "linear_predictor",
-        pl.Series("facility_effect", facilities.effect[at]),
-    ).sort("person_id", "index_time")
-
-
-def _facility_frame(stays: pl.DataFrame, facilities: Facilities, horizon: int) -> pl.DataFrame:
-    """Return what is known of each facility, the payments and shares counted over its simulated stays."""
-    years = horizon / YEAR
-    in_hrrp = pl.col("drg").is_in(list(HRRP_DRGS))
-    payment = pl.col("base_payment")
-    counted = stays.group_by("facility").agg(
-        pl.len().alias("stays"),
-        pl.col("dual").mean().alias("dual_proportion"),
-        (payment.sum() / years).round(2).alias("base_operating_payments"),
-        (pl.col("base_payment").filter(in_hrrp).sum() / pl.col("base_payment").sum()).alias(
-            "drg_payment_ratio"
-        ),
-    )
-    frame = pl.DataFrame(
-        {
-            "facility": np.arange(len(facilities)),
-            "facility_id": facility_ids(len(facilities)),
-            "true_effect": facilities.effect,
-            "beds": facilities.beds,
-        }
-    ).join(counted, on="facility", how="left", maintain_order="left")
-    zeros = ("stays", "dual_proportion", "base_operating_payments", "drg_payment_ratio")
-    # Peer groups are fifths of the hospitals by dual proportion (42 CFR 412.152).
-    fifth = (pl.col("dual_proportion").rank("ordinal") - 1) * 5 // len(facilities) + 1
-    return (
-        frame.with_columns(pl.col(zeros).fill_null(0))
-        .with_columns(fifth.cast(pl.Int64).alias("peer_group"))
-        .select("facility_id", "true_effect", "beds", "stays", "dual_proportion", "peer_group",
-                "base_operating_payments", "drg_payment_ratio")
-    )  # fmt: skip

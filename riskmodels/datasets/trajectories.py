@@ -143,7 +143,7 @@ def _next_events(
     dies = (
         last
         + 1
-        + np.floor(YEAR * years_to_death(age, people.mortality[who] - 0.90, uniform[0])).astype(np.int64)
+        + np.floor(YEAR * years_to_death(age, people.mortality[who] - 0.80, uniform[0])).astype(np.int64)
     )
     excess = np.where(in_hospice, 0.95, 0.045 * np.exp(0.5 * people.frailty[who] + 0.03 * (age - 75)))
     excess = np.where((after >= 0) & (uniform[1] < excess), 1.0, 0.0)
@@ -228,7 +228,7 @@ def _stay(
     disposition = _disposition(people, who, age, days, severity, reason, is_planned, uniform[6:], parameters)
     linear = (
         parameters.readmission_intercept
-        + 1.15 * people.burden[who]
+        + 1.05 * people.burden[who]
         + table["risk"].to_numpy()[reason]
         + parameters.frailty_effect * people.frailty[who]
         + parameters.severity_effect * severity
