@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -157,7 +156,6 @@ def check(history: History) -> QualityReport:
     rows: Counter[str] = Counter()
     years: dict[str, Counter[int]] = {table: Counter() for table in WHEN}
     kinds: dict[str, Counter[str]] = {"encounter": Counter(), "event": Counter()}
-    last = datetime.fromisoformat(history.manifest.last).date() if history.manifest.last else None
     systems = history.vocabulary.select("code", "code_system", wrong=wrong_shape())
     for shard in track(history.shards(), "Checking", total=history.n_shards):
         for table in TABLES:
@@ -168,7 +166,7 @@ def check(history: History) -> QualityReport:
         kinds["encounter"].update(_counts(shard.encounter["kind"].cast(pl.String)))
         words = pl.concat_str(pl.col("kind").cast(pl.String), coded["code_system"], separator=" ")
         kinds["event"].update(_counts(shard.event.select(words).to_series()))
-        for name, (found, of) in look(shard, coded, last).items():
+        for name, (found, of) in look(shard, coded).items():
             totals[name] += found
             looked_at[name] += of
     return QualityReport(
