@@ -1,7 +1,7 @@
 """Risk-adjusted benchmarks: what was observed against what was to be expected of such patients."""
 
-from riskmodels.benchmarks.benchmark import benchmark, benchmark_stays
 from riskmodels.benchmarks.intervals import funnel_limits, ratio_interval
+from riskmodels.benchmarks.observed_expected import benchmark, benchmark_stays
 from riskmodels.benchmarks.result import Benchmark, read_benchmark
 from riskmodels.benchmarks.standardise import bootstrap_ratios, patient_dispersion, standardise
 from riskmodels.benchmarks.suppression import suppress_small_cells

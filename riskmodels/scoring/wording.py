@@ -67,9 +67,8 @@ class Wording:
         >>> from riskmodels.features import Count, Encounters, FeatureSet
         >>> visits = Count(Encounters("emergency"), "90d", name="ed", label="ED visits")
         >>> words = Wording.of(FeatureSet("example", [visits]))
-        >>> words.say("ed", 3.0), words.say("ed", 1.0), words.say("ed", 0.0)
-        ('3 ED visits in the last 90 days', '1 ED visit in the last 90 days', 'No ED visits in the last 90
-        days')
+        >>> words.say("ed", 3.0), words.say("ed", 1.0)
+        ('3 ED visits in the last 90 days', '1 ED visit in the last 90 days')
         """
         return self._say(self.columns[name], value).replace("365 days", "year")
 
