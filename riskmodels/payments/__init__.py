@@ -28,7 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_MODULES = {"hrrp": "hrrp"}
+_MODULES = {"hac": "hac", "hrrp": "hrrp", "hvbp": "hvbp"}
 
 
 def programs() -> tuple[str, ...]:

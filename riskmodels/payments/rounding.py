@@ -16,4 +16,4 @@ def round_half_up(value: pl.Expr, decimals: int) -> pl.Expr:
     """
     scale = 10.0**decimals
     magnitude = (value.abs() * scale + 0.5 + _FUZZ).floor() / scale
-    return value.sign() * magnitude
+    return value.sign() * magnitude + 0.0  # No minus zero.
