@@ -10,7 +10,6 @@ from riskmodels.cohorts.planned import add_planned, care_groups
 from riskmodels.cohorts.stays import join_stays, principal_diagnoses, segments
 from riskmodels.cohorts.task import Task
 from riskmodels.history import Shard
-from riskmodels.terminology import load_grouper
 
 __all__ = ["CASES", "shard_cases"]
 
@@ -98,7 +97,7 @@ def shard_cases(
     if task.look_back.require_coverage:
         stays = stays.filter(pl.col("covered_until").is_not_null())
         steps.append((f"covered from {task.look_back.days} days before admission to discharge", stays.height))
-    cases = _label(stays, task, as_of).sort("person", "index_time", "index_id")
+    cases = _label(stays, task, as_of).sort("person", "index_time", "admission_time", "index_id")
     if require_follow_up:
         steps.append((f"followed up for {task.follow_up.last_day} days", int((~cases["censored"]).sum())))
     attrition = pl.DataFrame(steps, schema={"step": pl.String, "stays": pl.Int64}, orient="row")
@@ -126,9 +125,8 @@ def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
             (f"not discharged to {' or '.join(others)}", ~disposition.is_in(others).fill_null(False))
         )
     if rule.exclude_principal_diagnosis:
-        labels = load_grouper("care").labels
-        what = [labels[group].lower() for group in rule.exclude_principal_diagnosis]
-        steps.append((f"not for {' or '.join(what)}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
+        care = ", ".join(group.replace("_", " ") for group in rule.exclude_principal_diagnosis)
+        steps.append((f"not for {care}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
     age = _whole_years(pl.col("birth_date"), pl.col("admitted"))
     if rule.min_age is not None:
         steps.append((f"aged {rule.min_age} or more", (age >= rule.min_age).fill_null(False)))

@@ -97,7 +97,9 @@ def build_cohort(task: str | Path | Task, history: History, *, require_follow_up
             "history has none: every case would come out negative.\n"
             "Fix: ingest the claims that hold them (for ED visits: outpatient claims)."
         )
-    cases = pl.concat([cases for cases, _ in parts]).sort("person", "index_time", "index_id")
+    cases = pl.concat([cases for cases, _ in parts]).sort(
+        "person", "index_time", "admission_time", "index_id"
+    )
     attrition = (
         pl.concat([steps for _, steps in parts])
         .group_by("step", maintain_order=True)

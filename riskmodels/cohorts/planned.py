@@ -26,7 +26,8 @@ def add_planned(stays: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame) -> 
     rules = load_grouper("planned")
     care = care_groups(stays, "first")
     always = pl.any_horizontal(pl.col(group) for group in ALWAYS_PLANNED_CARE)
-    acute = _in_group(stays["first_system"], stays["first_code"], rules, "acute_diagnosis")
+    diagnoses = rules.assign(stays["first_system"], stays["first_code"])
+    acute = _rows_of(diagnoses, rules.number("acute_diagnosis"), stays.height)
     planned = (
         stays["first_encounter"].is_in(_encounters_with_planned_procedure(shard, vocabulary, rules).implode())
         | care.select(always).to_series()
@@ -43,16 +44,17 @@ def care_groups(stays: pl.DataFrame, which: str) -> pl.DataFrame:
     which : {'first', 'last'}
         The segment of the stay whose principal diagnosis is looked at.
     """
-    care = load_grouper("care")
-    system, code = stays[f"{which}_system"], stays[f"{which}_code"]
-    return pl.DataFrame({group: _in_group(system, code, care, group) for group in care.groups})
+    grouper = load_grouper("care")
+    assigned = grouper.assign(stays[f"{which}_system"], stays[f"{which}_code"])
+    return pl.DataFrame(
+        {group: _rows_of(assigned, number, stays.height) for number, group in enumerate(grouper.groups)}
+    )
 
 
-def _in_group(system: pl.Series, code: pl.Series, grouper: Grouper, group: str) -> pl.Series:
-    """Return for each row whether its code is in the group."""
-    assigned = grouper.assign(system, code).filter(pl.col("group") == grouper.number(group))
-    rows = pl.int_range(len(code), dtype=pl.UInt32, eager=True)
-    return rows.is_in(assigned["row"].implode())
+def _rows_of(assigned: pl.DataFrame, group: int, height: int) -> pl.Series:
+    """Return for each row whether it was assigned to the group."""
+    rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
+    return rows.is_in(assigned.filter(pl.col("group") == group)["row"].implode())
 
 
 def _encounters_with_planned_procedure(shard: Shard, vocabulary: pl.DataFrame, rules: Grouper) -> pl.Series:

@@ -138,21 +138,18 @@ class Grouper:
         )
 
     def _match(self, codes: pl.DataFrame) -> pl.DataFrame:
-        """Match distinct codes (code_system, code, plain) to groups, prefix length by prefix length."""
-        table = _prefix_table(self.prefixes)
-        found = []
-        for length in table["length"].unique().sort().to_list():
-            cut = table.filter(pl.col("length") == length).drop("length")
-            candidates = codes.filter(pl.col("plain").str.len_bytes() >= length).select(
-                "code_system", "code", prefix=pl.col("plain").str.slice(0, length)
-            )
-            hits = candidates.join(cut, on=["code_system", "prefix"])
-            found.append(hits.select("code_system", "code", "group", length=pl.lit(length, pl.Int32)))
-        matches = pl.concat(found)
+        """Match distinct codes (code_system, code, plain) to groups by their beginnings of every length."""
+        table, lengths = _prefix_table(self.prefixes)
+        matches = (
+            codes.lazy()
+            .join(lengths, how="cross")
+            .filter(pl.col("plain").str.len_bytes() >= pl.col("length"))
+            .with_columns(prefix=pl.col("plain").str.slice(0, pl.col("length")))
+            .join(table, on=["code_system", "prefix"])
+        )
         if self.exclusive:
-            longest = pl.col("length").max().over("code_system", "code")
-            matches = matches.filter(pl.col("length") == longest)
-        return matches.select("code_system", "code", "group").unique()
+            matches = matches.filter(pl.col("length") == pl.col("length").max().over("code_system", "code"))
+        return matches.select("code_system", "code", "group").unique().collect()
 
 
 def normalize(code: pl.Expr) -> pl.Expr:
@@ -161,10 +158,12 @@ def normalize(code: pl.Expr) -> pl.Expr:
 
 
 @lru_cache(maxsize=64)
-def _prefix_table(prefixes: tuple[tuple[str, str, int], ...]) -> pl.DataFrame:
+def _prefix_table(prefixes: tuple[tuple[str, str, int], ...]) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Return the prefixes (code_system, prefix, group), and the lengths that they have."""
     schema = {"code_system": pl.String, "prefix": pl.String, "group": pl.Int32}
     table = pl.DataFrame(list(prefixes), schema=schema, orient="row")
-    return table.with_columns(length=pl.col("prefix").str.len_bytes().cast(pl.Int32))
+    lengths = table.select(length=pl.col("prefix").str.len_bytes()).unique()
+    return table.lazy(), lengths.lazy()
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,269 @@
+"""What a table of whole days cannot show: times of day, the options of a task, and the view as of a date."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from cohort_histories import Patient, day, instant, make_shard
+
+from riskmodels.cohorts import CASES, Task, load_task, shard_cases
+
+READMISSION = load_task("readmission-30d")
+ED_VISIT = load_task("ed-visit-30d")
+HEART_FAILURE = ("ICD10CM", "I50.9")
+
+
+def cases_of(patient: Patient, task: Task = READMISSION, **options: Any) -> pl.DataFrame:
+    shard, vocabulary = make_shard(patient)
+    return shard_cases(task, shard, vocabulary=vocabulary, **options)[0]
+
+
+def labels(patient: Patient, task: Task = READMISSION, **options: Any) -> list[int | None]:
+    return cases_of(patient, task, **options)["label"].to_list()
+
+
+def with_index(task: Task = READMISSION, **changes: Any) -> Task:
+    return replace(task, index=replace(task.index, **changes))
+
+
+def with_follow_up(**changes: Any) -> Task:
+    return replace(READMISSION, follow_up=replace(READMISSION.follow_up, **changes))
+
+
+def with_look_back(**changes: Any) -> Task:
+    return replace(READMISSION, look_back=replace(READMISSION.look_back, **changes))
+
+
+def test_a_case_has_the_facts_of_the_joined_stay() -> None:
+    """Facility, DRG and disposition are of the last segment, type and source of admission of the first."""
+    patient = (
+        Patient()
+        .stay(0.25, 5.5, "A", drg="100", admission_type="emergency", admission_source="physician")
+        .stay(6, 9.5, "B", drg="200", admission_type="urgent", discharge_disposition="snf")
+    )
+    cases = cases_of(patient)
+    assert dict(cases.schema) == CASES
+    (case,) = cases.to_dicts()
+    expected = {
+        "index_id": "P0-1",
+        "person": 0,
+        "person_id": "P0",
+        "admission_time": instant(0.25),
+        "index_time": instant(9.5),
+        "stay_encounters": [0, 1],
+        "facility_id": "B",
+        "drg": "200",
+        "discharge_disposition": "snf",
+        "admission_type": "emergency",
+        "admission_source": "physician",
+        "length_of_stay": 9,
+        "dual": True,
+        "orig_disability": None,
+        "follow_up_end": instant(9 + 31),
+        "label": 0,
+        "outcome_time": None,
+        "censored": False,
+    }
+    assert {name: case[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "label"),
+    [(5.75, 1), (6.0, 1), (35.0, 1), (35.99, 1), (36.0, 0)],
+    ids=["later the same day", "the next midnight", "day 30", "late on day 30", "day 31"],
+)
+def test_with_times_of_day_the_window_still_counts_calendar_days(start: float, label: int) -> None:
+    patient = Patient().stay(0.5, 5.5).stay(start, start + 1)
+    assert labels(patient)[0] == label
+
+
+@pytest.mark.parametrize(
+    ("start", "label"),
+    [(5.25, 0), (5.5, 1), (5.75, 1)],
+    ids=["earlier on the day of discharge", "at discharge", "later that day"],
+)
+def test_an_ed_visit_on_the_day_of_discharge_counts_from_the_discharge_on(start: float, label: int) -> None:
+    assert labels(Patient().stay(0.5, 5.5).ed(start, start + 0.1), ED_VISIT) == [label]
+
+
+@pytest.mark.parametrize(
+    ("visit", "admitted", "label"),
+    [
+        ((10.1, 10.3), 10.3, 0),
+        ((10.1, 10.3), 10.2, 0),
+        ((10.1, 10.3), 11.9, 0),
+        ((10.1, 10.3), 12.0, 1),
+        ((10.4, 10.6), 10.3, 0),
+    ],
+    ids=[
+        "from the ED",
+        "before the visit ends",
+        "the next day",
+        "two days later",
+        "recorded after admission",
+    ],
+)
+def test_a_visit_that_leads_to_an_admission_is_not_treat_and_release(
+    visit: tuple[float, float], admitted: float, label: int
+) -> None:
+    patient = Patient().stay(0, 5.5).ed(*visit).stay(admitted, admitted + 2)
+    assert labels(patient, ED_VISIT)[0] == label
+
+
+@pytest.mark.parametrize(
+    ("choice", "stays"), [("same_diagnosis", 1), ("join", 1), ("separate", 2)], ids=lambda value: str(value)
+)
+def test_a_same_day_return_for_the_same_condition(choice: str, stays: int) -> None:
+    patient = Patient().stay(0, 5, diagnosis=HEART_FAILURE).stay(5, 8, diagnosis=HEART_FAILURE)
+    assert cases_of(patient, with_index(same_facility_same_day=choice)).height == stays
+
+
+@pytest.mark.parametrize(("gap", "stays"), [(0, 3), (1, 2), (2, 1)])
+def test_the_gap_of_a_transfer_is_the_tasks_to_say(gap: int, stays: int) -> None:
+    patient = Patient().stay(0, 5, "A").stay(6, 9, "B").stay(11, 12, "A")
+    assert cases_of(patient, with_index(transfer_gap_days=gap)).height == stays
+
+
+def test_a_transfer_is_judged_against_the_segment_that_ended_last() -> None:
+    """A short claim of facility B within a stay in A does not make the return to A a transfer."""
+    patient = Patient().stay(0, 5, "A").stay(1, 2, "B").stay(6, 8, "A")
+    assert cases_of(patient)["length_of_stay"].to_list() == [5, 2]
+
+
+@pytest.mark.parametrize(
+    ("limits", "stays"),
+    [({}, 2), ({"min_age": 74}, 1), ({"min_age": 75}, 0), ({"max_age": 73}, 1), ({"max_age": 72}, 0)],
+    ids=str,
+)
+def test_age_is_in_whole_years_at_admission(limits: dict[str, int], stays: int) -> None:
+    """The patient turns 74 on day 0; the stays begin on the day before and on the day."""
+    patient = Patient().stay(-1, -1).stay(0, 5)
+    assert cases_of(patient, with_index(**limits)).height == stays
+
+
+def test_a_disposition_that_a_task_excludes_makes_no_case() -> None:
+    patient = Patient().stay(0, 5, discharge_disposition="hospice").stay(10, 12)
+    assert cases_of(patient, with_index(exclude_dispositions=("died", "hospice"))).height == 1
+
+
+def test_a_gap_in_coverage_may_be_overlooked_between_spans_but_not_at_the_ends() -> None:
+    task = with_look_back(max_gap_days=3)
+    assert labels(Patient(covered=[(-400, -104), (-100, 200)]).stay(0, 5), task) == [0]
+    assert labels(Patient(covered=[(-400, -105), (-100, 200)]).stay(0, 5), task) == []
+    assert labels(Patient(covered=[(-363, 200)]).stay(0, 5), task) == []
+    assert labels(Patient(covered=[(-400, 33)]).stay(0, 5), task) == [None]
+
+
+def test_coverage_status_is_that_of_the_row_that_began_last_before_discharge() -> None:
+    shard, vocabulary = make_shard(Patient(covered=[(-400, 200)]).stay(0, 5))
+    later = shard.coverage.with_columns(start_date=pl.lit(day(3)), esrd=pl.lit(True), dual=pl.lit(False))
+    future = shard.coverage.with_columns(start_date=pl.lit(day(6)), dual=pl.lit(True), esrd=pl.lit(False))
+    shard = replace(shard, coverage=pl.concat([shard.coverage, later, future]))
+    (case,) = shard_cases(READMISSION, shard, vocabulary=vocabulary)[0].to_dicts()
+    assert (case["dual"], case["esrd"]) == (False, True)
+
+
+def test_without_coverage_patients_are_watched_to_the_last_day_of_the_data() -> None:
+    task = with_look_back(require_coverage=False)
+    patient = Patient(covered=[]).stay(0, 5)
+    assert labels(patient) == []
+    assert labels(patient, task, observed_until=day(34)) == [None]
+    assert labels(patient, task, observed_until=day(35)) == [0]
+    assert labels(patient, task) == [None], "nothing is known after the only stay"
+
+
+def test_an_outcome_before_coverage_was_lost_may_count_if_the_task_says_so() -> None:
+    seen = Patient(covered=[(-400, 15)]).stay(0, 5).stay(10, 12)
+    unseen = Patient(covered=[(-400, 15)]).stay(0, 5)
+    task = with_follow_up(coverage_lost="event_counts")
+    assert labels(seen) == [None, None]
+    assert cases_of(seen)["outcome_time"].to_list() == [instant(10), None]
+    assert labels(seen, task) == [1, None]
+    assert labels(unseen, task) == [None]
+
+
+def test_a_death_without_an_outcome_may_be_censored_if_the_task_says_so() -> None:
+    task = with_follow_up(death="censored")
+    assert labels(Patient(death=20).stay(0, 5), task) == [None]
+    assert labels(Patient(death=20).stay(0, 5).stay(10, 12), task)[0] == 1
+    assert labels(Patient(death=36).stay(0, 5), task) == [0]
+
+
+def test_the_follow_up_ends_with_the_window_death_or_coverage() -> None:
+    assert cases_of(Patient().stay(0, 5))["follow_up_end"].to_list() == [instant(36)]
+    assert cases_of(Patient(death=20).stay(0, 5))["follow_up_end"].to_list() == [instant(21)]
+    assert cases_of(Patient(covered=[(-400, 15)]).stay(0, 5))["follow_up_end"].to_list() == [instant(16)]
+
+
+@pytest.mark.parametrize(("first_day", "label"), [(0, 1), (1, 1), (4, 1), (5, 1), (6, 0)])
+def test_a_window_may_begin_later_than_the_day_of_discharge(first_day: int, label: int) -> None:
+    patient = Patient().stay(0, 5).stay(10, 12)
+    task = with_follow_up(first_day=first_day)
+    assert labels(patient, task)[0] == label
+    every = replace(task, outcome=replace(task.outcome, first_only=False))
+    assert labels(patient, every)[0] == label
+
+
+def test_every_admission_in_the_window_is_looked_at_if_the_task_says_so() -> None:
+    patient = Patient().stay(0, 5).stay(15, 17, admission_type="elective").stay(25, 27)
+    task = replace(READMISSION, outcome=replace(READMISSION.outcome, first_only=False))
+    assert labels(patient) == [0, 1, 0]
+    assert labels(patient, task) == [1, 1, 0]
+
+
+def test_a_stay_of_no_length_does_not_follow_itself() -> None:
+    task = replace(READMISSION, outcome=replace(READMISSION.outcome, first_only=False))
+    assert labels(Patient().stay(0, 0), task) == [0]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "label"),
+    [(5 + 31 + 90, 0), (5 + 30 + 90, None), (5 + 31, None)],
+    ids=["run out", "a day short of it", "no run-out"],
+)
+def test_as_of_a_date_labels_wait_for_the_run_out_of_claims(as_of: int, label: int | None) -> None:
+    moment = datetime.combine(day(as_of), datetime.min.time())
+    assert labels(Patient().stay(0, 5), as_of=moment) == [label]
+
+
+def test_scoring_takes_everyone_whose_past_is_known() -> None:
+    """Without the follow-up as a condition the rows are the same and the attrition ends at eligibility."""
+    shard, vocabulary = make_shard(Patient(covered=[(-400, 6)]).stay(0, 5))
+    followed, steps = shard_cases(READMISSION, shard, vocabulary=vocabulary)
+    scored, fewer = shard_cases(READMISSION, shard, vocabulary=vocabulary, require_follow_up=False)
+    assert scored.equals(followed)
+    assert scored["censored"].to_list() == [True]
+    assert steps["stays"].to_list() == [1, 1, 1, 1, 1, 1, 1, 0]
+    assert fewer.equals(steps.head(-1))
+
+
+def test_the_attrition_counts_who_was_left_out_at_each_step() -> None:
+    shard, vocabulary = make_shard(
+        Patient(0).stay(0, 5).stay(3, 9),
+        Patient(1).stay(0, 5, discharge_disposition="died"),
+        Patient(2).stay(0, 5, discharge_disposition="ama"),
+        Patient(3).stay(0, 5, diagnosis=("ICD10CM", "F32.9")),
+        Patient(4, covered=[(-10, 100)]).stay(0, 5),
+        Patient(5, covered=[(-400, 10)]).stay(0, 5),
+        Patient(6).stay(5, 0).ed(3),
+    )
+    _, attrition = shard_cases(READMISSION, shard, vocabulary=vocabulary)
+    assert attrition.rows() == [
+        ("inpatient encounters", 8),
+        ("with an end that is not before the start", 7),
+        ("stays, once their segments are joined", 6),
+        ("discharged alive", 5),
+        ("not against medical advice", 4),
+        ("not for cancer treatment, rehabilitation, psychiatric", 3),
+        ("covered from 365 days before admission to discharge", 2),
+        ("followed up for 30 days", 1),
+    ]
+
+
+@pytest.mark.parametrize("task", [READMISSION, ED_VISIT], ids=lambda task: task.name)
+def test_patients_without_encounters_give_an_empty_table_of_the_right_types(task: Task) -> None:
+    cases = cases_of(Patient(), task)
+    assert cases.is_empty()
+    assert dict(cases.schema) == CASES
