@@ -152,7 +152,7 @@ def simulate(
         for block in track(blocks, "Simulating patients", unit="block")
     ]
     tables = {
-        name: pl.concat([frame for piece in made for frame in piece.tables[name]], rechunk=True)
+        name: pl.concat([frame for piece in made for frame in piece.tables[name]], rechunk=False)
         for name in TABLES
     }
     stays = pl.concat([piece.stays for piece in made])
