@@ -366,12 +366,12 @@ def _as_number(column: ColumnContract, values: pl.Series) -> pl.Series:
             f"column {column.name!r} is {values.dtype}; the model was fitted on numbers\n"
             "Fix: give the column as numbers, missing values as null or NaN"
         )
-    return values.cast(pl.Float64)
+    return values.cast(pl.Float64).fill_nan(None)
 
 
 def _drift(column: ColumnContract, values: pl.Series) -> str:
     """Return a warning on a number that has moved, refuse one that has gone somewhere else altogether."""
-    present = values.fill_nan(None).drop_nulls()
+    present = values.drop_nulls()
     if values.len() < ROWS_FOR_DRIFT:
         return ""
     missing = 1 - present.len() / values.len()
