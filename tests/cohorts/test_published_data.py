@@ -1,0 +1,130 @@
+"""Crude readmission on published data, counted again by a plain loop over the publisher's own files."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from riskmodels.cohorts import Cohort, build_cohort, load_task
+from riskmodels.history import ingest
+from riskmodels.terminology import Grouper, care, planned_admissions
+
+READMISSION = load_task("readmission-30d")
+TRANSPLANT = ("335", "336", "3751", "410", "4194", "4697", "505", "528", "556")
+CHEMOTHERAPY = ("V580", "V581", "V661", "V662", "V671", "V672")
+REHABILITATION = ("V520", "V521", "V524", "V528", "V529", "V538", "V57", "V5882")
+
+
+def join(segments: pd.DataFrame) -> pd.DataFrame:
+    """Join segments into stays by the rules of docs/tasks.md, one after the other."""
+    stays: list[dict[str, Any]] = []
+    for row in segments.sort_values(["person", "start", "end", "facility", "id"]).to_dict("records"):
+        stay = stays[-1] if stays and stays[-1]["person"] == row["person"] else None
+        if stay is not None:
+            gap = (row["start"].normalize() - stay["end"].normalize()).days
+            elsewhere = row["facility"] != stay["facility"]
+            same = row["dx"] is not None and row["dx"] == stay["dx"]
+            if row["start"] < stay["end"] or (gap <= 1 and elsewhere) or (gap == 0 and same):
+                if row["end"] >= stay["end"]:
+                    stay |= {name: row[name] for name in ("end", "facility", "dx", "left")}
+                continue
+        stays.append(row)
+    return pd.DataFrame(stays)
+
+
+def readmitted(stays: pd.DataFrame) -> pd.Series:
+    """Return whether the next stay of the same person began within 30 days and was not planned."""
+    following = stays.shift(-1)
+    days = (following["start"].dt.normalize() - stays["end"].dt.normalize()).dt.days
+    return (following["person"] == stays["person"]) & days.between(0, 30) & (following["planned"] == False)  # noqa: E712
+
+
+def counted(cohort: Cohort) -> tuple[int, int]:
+    return cohort.observed.height, int(cohort.observed["label"].sum())
+
+
+@pytest.mark.slow
+def test_de_synpuf_sample_1(shared_data: Path, tmp_path: Path) -> None:
+    """Every stay that ended 30 days before the data end, or whose patient was dead by then."""
+    folder = shared_data / "patients" / "desynpuf_sample1"
+    claims = pd.concat(pd.read_csv(path, dtype=str) for path in folder.glob("*Inpatient*.csv"))
+    claims = claims[claims["SEGMENT"] == "1"]
+    principal = claims["ICD9_DGNS_CD_1"].where(claims["ICD9_DGNS_CD_1"] != "OTHER")
+    done = claims.filter(like="ICD9_PRCDR_CD").apply(lambda codes: codes.str.startswith(TRANSPLANT, na=False))
+    always = principal.str.startswith(CHEMOTHERAPY + REHABILITATION, na=False) | done.any(axis=1)
+    stays = join(
+        pd.DataFrame(
+            {
+                "person": claims["DESYNPUF_ID"],
+                "id": claims["CLM_ID"],
+                "start": pd.to_datetime(claims["CLM_ADMSN_DT"]),
+                "end": pd.to_datetime(claims["NCH_BENE_DSCHRG_DT"]),
+                "facility": claims["PRVDR_NUM"],
+                "dx": principal.str[:3].astype(object).where(principal.notna(), None),
+                "left": None,
+                "planned": always,
+            }
+        )
+    )
+    died = pd.concat(pd.read_csv(path, dtype=str) for path in folder.glob("*Beneficiary*.csv"))
+    died = pd.to_datetime(died.groupby("DESYNPUF_ID")["BENE_DEATH_DT"].max()) + pd.offsets.MonthEnd(0)
+    death, last = stays["person"].map(died), stays["end"].max()
+    watched = (stays["end"] + timedelta(days=30) <= last) | (death <= last)
+    alive = ~(death <= stays["end"])
+    label = readmitted(stays)[watched & alive]
+
+    crude = replace(
+        READMISSION,
+        index=replace(READMISSION.index, exclude_principal_diagnosis=()),
+        look_back=replace(READMISSION.look_back, require_coverage=False),
+    )
+    cohort = build_cohort(crude, ingest("desynpuf", folder, tmp_path / "history"))
+    assert cohort.attrition["stays"][2] == len(stays)
+    assert counted(cohort) == (len(label), int(label.sum()))
+
+
+def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
+    """The task as it is, on real stays with times of day; look-back and follow-up leave nobody out here."""
+    folder = shared_data / "patients" / "mimic_iv_demo"
+    table = pd.read_csv(folder / "hosp/admissions.csv.gz", dtype=str)
+    table = table[
+        ~table["admission_type"].isin(["EU OBSERVATION", "DIRECT OBSERVATION", "AMBULATORY OBSERVATION"])
+    ]
+    coded = pd.read_csv(folder / "hosp/diagnoses_icd.csv.gz", dtype=str)
+    principal = coded[coded["seq_num"] == "1"].set_index("hadm_id")
+    codes = principal.loc[table["hadm_id"]]
+    system = pl.Series(codes["icd_version"].map({"9": "ICD9CM", "10": "ICD10CM"}).to_list())
+    code = pl.Series(codes["icd_code"].to_list())
+
+    def belongs(grouper: Grouper, *groups: str) -> list[bool]:
+        found = grouper.assign(system, code)
+        rows = set(found.filter(pl.col("group").is_in([grouper.number(group) for group in groups]))["row"])
+        return [row in rows for row in range(len(code))]
+
+    elective = table["admission_type"].isin(["ELECTIVE", "SURGICAL SAME DAY ADMISSION"]).to_numpy()
+    acute = np.array(belongs(planned_admissions(), "acute_diagnosis"))
+    always = np.array(belongs(care(), "cancer_treatment", "rehabilitation"))
+    left = table["discharge_location"].where(table["hospital_expire_flag"] == "0", "DIED")
+    excluded = left.isin(["DIED", "AGAINST ADVICE"]).to_numpy() | belongs(care(), *care().groups)
+    stays = join(
+        pd.DataFrame(
+            {
+                "person": table["subject_id"],
+                "id": table["hadm_id"],
+                "start": pd.to_datetime(table["admittime"]),
+                "end": pd.to_datetime(table["dischtime"]),
+                "facility": "the one hospital",
+                "dx": codes["icd_code"].str[:3].to_numpy(),
+                "left": excluded,
+                "planned": always | (elective & ~acute),
+            }
+        )
+    )
+    label = readmitted(stays)[~stays["left"].astype(bool)]
+    cohort = build_cohort(READMISSION, ingest("mimic-iv", folder, tmp_path / "history"))
+    assert counted(cohort) == (len(label), int(label.sum()))
