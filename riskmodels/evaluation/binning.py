@@ -77,4 +77,4 @@ def label_bins(numbers: Floats, edges: Floats) -> list[str]:
 def _number(value: Any) -> str:
     if abs(value) >= 100 or value == round(value):
         return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.2g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")

@@ -141,6 +141,8 @@ def band(values: Any, edges: Sequence[int], *, name: str = "values") -> pl.Serie
 
 
 def _levels(series: pl.Series) -> tuple[pl.Series, list[str]]:
+    if series.dtype == pl.Boolean:
+        series = series.replace_strict({True: "yes", False: "no"}, return_dtype=pl.Enum(["no", "yes"]))
     found = series.drop_nulls().unique()
     if isinstance(series.dtype, pl.Enum):
         # Bands keep their own order, which is not the alphabet's.

@@ -55,11 +55,14 @@ def format_metric(metric: str, value: float | None) -> str:
         return "–"
     name = metric.partition("@")[0]
     if name in ("sensitivity", "ppv", "observed_rate", "mean_risk"):
-        return f"{value:.1%}"
+        return _minus(f"{value:.1%}")
     digits = 4 if name in ("net_benefit", "net_benefit_gain", "ece", "brier") else 3
     digits = 2 if name in ("calibration_slope", "calibration_intercept", "observed_expected") else digits
-    text = f"{value:.{digits}f}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+    return _minus(f"{value:.{digits}f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−") if text.strip("-0.%") else text.removeprefix("-")
 
 
 def format_interval(metric: str, lower: float | None, upper: float | None) -> str:

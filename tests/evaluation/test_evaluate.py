@@ -82,7 +82,7 @@ def test_groups_come_as_any_frame(kind):
     y, p, ids = cohort(600)
     dual = (np.arange(len(y)) % 3 == 0).tolist()
     by_group = evaluate(y, p, ids, kind({"dual": dual}), n_bootstrap=0).by_group
-    assert by_group["level"].unique().sort().to_list() == ["false", "true"]
+    assert by_group["level"].unique().sort().to_list() == ["no", "yes"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""What people look at: one self-contained HTML file a run, and the figures in it."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from riskmodels.evaluation.suppression import suppress_small
+from riskmodels.reports.summary import PaymentSummary, TrainingSummary
+
+if TYPE_CHECKING:
+    from riskmodels.reports.plots import (
+        plot_calibration,
+        plot_caterpillar,
+        plot_decision_curve,
+        plot_drivers,
+        plot_funnel,
+        plot_groups,
+        plot_payment,
+        plot_precision_recall,
+        plot_roc,
+        to_png,
+        to_svg,
+    )
+    from riskmodels.reports.report import write_report
+
+__all__ = [
+    "PaymentSummary",
+    "TrainingSummary",
+    "plot_calibration",
+    "plot_caterpillar",
+    "plot_decision_curve",
+    "plot_drivers",
+    "plot_funnel",
+    "plot_groups",
+    "plot_payment",
+    "plot_precision_recall",
+    "plot_roc",
+    "suppress_small",
+    "to_png",
+    "to_svg",
+    "write_report",
+]
+
+
+# matplotlib takes a second to import: only who draws waits for it.
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        module = "report" if name == "write_report" else "plots"
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
