@@ -19,7 +19,6 @@ UNRESOLVED = "the encounter named is not in the encounter table: the event stand
 ORDER = {
     "person": ["person"],
     "coverage": ["person", "start_date", "end_date", "payer", "dual", "orig_disability", "esrd", "hospice"],
-    "encounter": ["person", "start", "end", "encounter"],
     "event": [
         "person",
         "time",
@@ -90,7 +89,7 @@ def merge_persons(rows: pl.DataFrame, dropped: Tally, noted: Tally) -> pl.DataFr
     )
     for name in columns:
         noted.add(
-            "person", f"{name} differs between rows of one person", int((grouped[f"n_{name}"] > 1).sum())
+            "person", f"{name} differs between the rows of one person", int((grouped[f"n_{name}"] > 1).sum())
         )
     return grouped.select("person_id", *columns).with_columns(pl.col("sex").fill_null("unknown"))
 
@@ -170,7 +169,7 @@ def _encounters(
         .otherwise(pl.format("{}@{}", "encounter_id", "person_id"))
         .alias("encounter_id")
     )
-    return _ordered("encounter", ordered, dropped), ids
+    return _stored("encounter", ordered), ids
 
 
 def _events(
@@ -186,13 +185,21 @@ def _events(
     return _ordered("event", rows, dropped)
 
 
+def _stored(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in STORED[table].items())
+
+
 def _ordered(table: str, rows: pl.DataFrame | None, dropped: Tally) -> pl.DataFrame:
     """Sort a table and leave out rows that are the same as the row before."""
     if rows is None:
         return pl.DataFrame(schema=STORED[table])
-    rows = rows.select(pl.col(name).cast(dtype) for name, dtype in STORED[table].items())
-    rows = rows.sort(ORDER[table], nulls_last=True)
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in ORDER[table])
+    rows = _stored(table, rows)
+    if rows.is_empty():
+        return rows
+    # A column without values orders nothing, and claims have several.
+    keys = [name for name in ORDER[table] if rows[name].null_count() < rows.height]
+    rows = rows.sort(keys, nulls_last=True)
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in keys)
     kept = rows.filter(~same | (pl.int_range(pl.len()) == 0))
     dropped.add(table, DUPLICATE, rows.height - kept.height)
     return kept
