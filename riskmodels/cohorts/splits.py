@@ -57,7 +57,7 @@ def split_by_patient(cases: Any, fractions: Mapping[str, float], seed: int = 0) 
     if not math.isclose(total, 1, abs_tol=1e-9):
         raise SpecError(f"fractions must add up to 1; {dict(fractions)} adds up to {total:g}.")
     edges = np.cumsum(list(fractions.values()))[:-1]
-    position = patient_position(_column(cases, "person_id"), seed)
+    position = patient_position(_person_ids(cases), seed)
     names = np.array(list(fractions), dtype=object)
     return pl.Series(
         "split", names[np.searchsorted(edges, position.to_numpy(), side="right")], dtype=pl.String
@@ -76,7 +76,7 @@ def folds_by_patient(cases: Any, k: int, seed: int = 0) -> pl.Series:
     """
     if k < 2:
         raise SpecError(f"k must be at least 2; got {k}.")
-    position = patient_position(_column(cases, "person_id"), seed)
+    position = patient_position(_person_ids(cases), seed)
     return (position * k).floor().cast(pl.Int32).alias("fold")
 
 
@@ -110,6 +110,17 @@ def split_by_time(cases: Any, cutoff: date | datetime, *, new_patients_only: boo
         seen = (pl.col("split") == "train").any().over("person_id")
         split = split.with_columns(split=pl.when(~(seen & (pl.col("split") == "test"))).then("split"))
     return split["split"]
+
+
+def _person_ids(cases: Any) -> pl.Series:
+    ids = _column(cases, "person_id")
+    if ids.null_count():
+        raise DataError(
+            f"{ids.null_count()} of {len(ids)} cases have no person_id, so that they belong to no patient.",
+            column="person_id",
+            fix="give every case the identifier of its patient",
+        )
+    return ids
 
 
 def _column(cases: Any, name: str) -> pl.Series:

@@ -94,6 +94,14 @@ def test_a_missing_column_is_named() -> None:
         split_by_patient(pl.DataFrame({"personid": ["A"]}), {"all": 1.0})
 
 
+def test_a_case_of_nobody_is_refused() -> None:
+    table = pl.DataFrame({"person_id": ["A", None]})
+    with pytest.raises(DataError, match="1 of 2 cases have no person_id"):
+        split_by_patient(table, PARTS)
+    with pytest.raises(DataError, match="1 of 2 cases have no person_id"):
+        folds_by_patient(table, 2)
+
+
 def dated(*rows: tuple[str, date, date]) -> pl.DataFrame:
     schema = {"person_id": pl.String, "index_time": pl.Date, "follow_up_end": pl.Date}
     table = pl.DataFrame(list(rows), schema=schema, orient="row")
