@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from riskmodels.datasets.ledger import Codes, Events, condition_codes
+from riskmodels.datasets.ledger import NONE, Codes, Events, condition_codes
 from riskmodels.datasets.parameters import catalogue
 from riskmodels.datasets.population import People
 from riskmodels.datasets.trajectories import DIED, Stays
@@ -79,7 +79,7 @@ def stay_procedures(
 ) -> Events:
     """Return the ICD-10-PCS procedures, done on the first or second day."""
     table = catalogue().admissions
-    codes_of = codes.all("ICD10PCS", [code or "3E0336Z" for code in table["procedures"]])
+    done = [codes.number("ICD10PCS", code) if code else NONE for code in table["procedures"]]
     share = table["share_procedure"].to_numpy()[stays.reason]
     uniform = rng.random((2, len(stays.person)))
     rows = np.flatnonzero(uniform[0] < share)
@@ -88,7 +88,7 @@ def stay_procedures(
         stays.person[rows],
         day,
         EVENT_KINDS.index("procedure"),
-        codes_of[stays.reason[rows]],
+        np.array(done)[stays.reason[rows]],
         recorded[rows],
         position=1,
         encounter=segment[rows],

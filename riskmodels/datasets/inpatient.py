@@ -53,7 +53,7 @@ def bill(
     block: int,
 ) -> Inpatient:
     """Write the claims of the covered stays: a stay is covered where its first day is."""
-    rng = stream(seed, "stays", block + 1_000_000)
+    rng = stream(seed, "billing", block)
     following = np.full(len(stays.person), np.iinfo(np.int64).max // 4)
     same = stays.person[1:] == stays.person[:-1]
     following[:-1] = np.where(same, stays.admit[1:], following[:-1])

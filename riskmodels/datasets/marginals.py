@@ -1,5 +1,6 @@
 """Figures of a simulated population beside published ones."""
 
+import math
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -40,30 +41,30 @@ def _figures(simulation: "Simulation") -> dict[str, float]:
     days = (pl.col("end_date") - pl.col("start_date")).dt.total_days() + 1
     covered = coverage.with_columns(days.alias("days"))
     thousand_years = float(covered["days"].to_numpy().sum()) / 365.25 / 1000
+    dual_years = float(covered.filter("dual")["days"].to_numpy().sum()) / 365.25 / 1000
     kinds = encounter.group_by("kind").len()
-    number = dict(kinds.iter_rows())
+    number = dict.fromkeys(("emergency", "observation"), 0) | dict(kinds.iter_rows())
+    visits = number["emergency"] + number["observation"]
     stays = encounter.filter(kind="inpatient").filter(pl.col("discharge_disposition").is_not_null())
     joined = stays.filter(pl.col("discharge_disposition") != "transfer")
-    admitted = encounter.filter(kind="emergency")["discharge_disposition"].is_null().sum()
+    admitted = encounter.filter(
+        pl.col("kind") == "emergency", pl.col("discharge_disposition").is_null()
+    ).height
     covered_deaths = person.join(coverage, on="person_id").filter(pl.col("end_date") == pl.col("death_date"))
     first = coverage.group_by("person_id").agg(pl.min("start_date"))
     age_at_first = person.join(first, on="person_id").select(
         (pl.col("start_date") - pl.col("birth_date")).dt.total_days() / 365.25
     )
     spending = _yearly_spending(simulation)
-    half = len(spending)
     figures = {
         "Readmission within 30 days (unplanned) per discharge alive": _readmission(simulation),
         "Inpatient stays per 1000 beneficiary-years": joined.height / thousand_years,
         "Mean length of stay in days": _mean(stays.select((pl.col("end") - pl.col("start")).dt.total_days())),
-        "ED visits per 1000 beneficiary-years": (number["emergency"] + number["observation"])
-        / thousand_years,
-        "Share of ED visits that end in admission": admitted / (number["emergency"] + number["observation"]),
-        "Share of spending of the costliest 5%": float(spending[: half // 20].sum() / spending.sum()),
-        "Share of spending of the costliest 10%": float(spending[: half // 10].sum() / spending.sum()),
-        "Dual share of beneficiaries": float(
-            covered.select(pl.col("days").filter("dual").sum() / pl.col("days").sum()).item()
-        ),
+        "ED visits per 1000 beneficiary-years": visits / thousand_years,
+        "Share of ED visits that end in admission": _ratio(admitted, visits),
+        "Share of spending of the costliest 5%": _top_share(spending, 20),
+        "Share of spending of the costliest 10%": _top_share(spending, 10),
+        "Dual share of beneficiaries": dual_years / thousand_years,
         "Deaths per 1000 beneficiary-years": covered_deaths.height / thousand_years,
         "Share male": float(person["sex"].eq("male").to_numpy().mean()),
         "Share under 65": _mean((age_at_first < 64.99).select(pl.all().cast(pl.Float64))),
@@ -71,8 +72,17 @@ def _figures(simulation: "Simulation") -> dict[str, float]:
     return figures | _prevalences(event, coverage)
 
 
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _top_share(spending: np.ndarray, one_in: int) -> float:
+    """Return the share of the costliest one in so many of the person-years."""
+    return _ratio(float(spending[: len(spending) // one_in].sum()), float(spending.sum()))
+
+
 def _mean(frame: pl.DataFrame) -> float:
-    return float(frame.to_series().to_numpy().mean())
+    return float(frame.to_series().to_numpy().mean()) if frame.height else math.nan
 
 
 def _readmission(simulation: "Simulation") -> float:
@@ -89,7 +99,7 @@ def _readmission(simulation: "Simulation") -> float:
         unplanned.select("person_id", "start"), on="person_id"
     )
     within = pairs.filter((after > timedelta(0)) & (after <= timedelta(days=30)))
-    return within["encounter_id"].n_unique() / index.height
+    return _ratio(within["encounter_id"].n_unique(), index.height)
 
 
 def _yearly_spending(simulation: "Simulation") -> np.ndarray:

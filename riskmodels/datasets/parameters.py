@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from riskmodels.errors import SpecError
+
 __all__ = ["BLOCK", "STREAMS", "Catalogue", "Parameters", "catalogue", "stream"]
 
 BLOCK = 5_000
@@ -21,7 +23,8 @@ STREAMS = (
     "conditions",
     "coverage",
     "trajectories",
-    "stays",
+    "referral",
+    "billing",
     "emergency",
     "office",
     "drugs",
@@ -83,7 +86,7 @@ class Parameters:
         for field in fields(self):
             value = getattr(self, field.name)
             if not np.isfinite(value) or (field.name != "readmission_intercept" and value < 0):
-                raise ValueError(f"{field.name} must be a number of at least 0, not {value!r}")
+                raise SpecError(f"{field.name} must be a number of at least 0, not {value!r}")
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,7 @@ def cover(
     )
     gap_days = rng.integers(30, 301, n)
     leaves = rng.random((n, len(january_firsts))) < parameters.leave_rate
+    leaves &= january_firsts[None, :] > people.entry[:, None]
     leave = np.where(leaves, january_firsts[None, :], horizon + 1).min(axis=1, initial=horizon + 1)
     flips = rng.random(n) < 0.06
     flip = january_firsts[rng.integers(0, len(january_firsts), n)] if len(january_firsts) else np.full(n, 0)

@@ -25,6 +25,7 @@ from riskmodels.datasets.parameters import BLOCK, Parameters, catalogue, stream
 from riskmodels.datasets.population import Coverage, cover, draw_people
 from riskmodels.datasets.trajectories import AMA, DIED, follow
 from riskmodels.datasets.truth import facility_frame, truth_frame
+from riskmodels.errors import SpecError
 from riskmodels.history.schema import TABLES
 from riskmodels.progress import track
 
@@ -128,6 +129,11 @@ def simulate(
     -------
     Simulation
 
+    Raises
+    ------
+    SpecError
+        For no patients, fewer than two facilities, or less than a year.
+
     Examples
     --------
     >>> simulation = simulate(500, seed=1)
@@ -136,11 +142,11 @@ def simulate(
     """
     horizon = (end - start).days + 1
     if n_patients < 1:
-        raise ValueError(f"n_patients must be at least 1, not {n_patients}")
+        raise SpecError(f"n_patients must be at least 1, not {n_patients}")
     if horizon < 365:
-        raise ValueError(f"end must be at least a year after start: {start} to {end} is {horizon} days")
+        raise SpecError(f"end must be at least a year after start: {start} to {end} is {horizon} days")
     if n_facilities is not None and n_facilities < 2:
-        raise ValueError(f"n_facilities must be at least 2, not {n_facilities}")
+        raise SpecError(f"n_facilities must be at least 2, not {n_facilities}")
     parameters = parameters or Parameters()
     count = n_facilities or int(np.clip(n_patients // 500, 24, 400))
     facilities = draw_facilities(count, parameters, seed)
@@ -187,7 +193,7 @@ def _block(
     horizon = (end - start).days + 1
     codes = words.codes
     people = draw_people(seed, block)
-    referral = refer(people, facilities, parameters, stream(seed, "stays", block).random(len(people)))
+    referral = refer(people, facilities, parameters, stream(seed, "referral", block).random(len(people)))
     stays, death = follow(people, referral, facilities, parameters, horizon, seed, block)
     january_firsts = np.array(
         [(date(year, 1, 1) - start).days for year in range(start.year + 1, end.year + 1)], dtype=np.int64

@@ -192,7 +192,7 @@ def _stay(
 ) -> Stays:
     """Draw one stay for each of `who`, with its true risk at discharge."""
     k = len(who)
-    uniform = rng.random((8, k))
+    uniform = rng.random((10, k))
     normal = rng.standard_normal((2, k))
     table = catalogue().admissions
     drawn = np.where(is_planned[:, None], reasons[True][who], reasons[False][who])
@@ -214,18 +214,18 @@ def _stay(
     elsewhere = np.searchsorted(size_shares, uniform[5]).astype(np.int64) % len(facilities)
     elsewhere = np.where(elsewhere == first, (elsewhere + 1) % len(facilities), elsewhere)
     first_discharge = admit + np.maximum(1, days // 3)
-    second_admit = first_discharge + (uniform[5] * 1e3 % 1 < 0.3)
+    second_admit = first_discharge + (uniform[6] < 0.3)
     split = ~is_planned & ~moved & (days >= 3) & (uniform[4] > 1 - parameters.split_share)
     # Billed in two: the second claim starts on the day the first ends, or one day before it.
     split_end = admit + np.maximum(2, days // 2)
     discharge = np.where(moved, second_admit + days, admit + days)
     first_discharge = np.where(moved, first_discharge, np.where(split, split_end, discharge))
-    overlap = (uniform[5] < 0.5).astype(np.int64)
+    overlap = (uniform[7] < 0.5).astype(np.int64)
     second_admit = np.where(moved, second_admit, np.where(split, split_end - overlap, admit))
     facility = np.where(moved, elsewhere, first)
 
     age = (admit - people.birth[who]) / YEAR
-    disposition = _disposition(people, who, age, days, severity, reason, is_planned, uniform[6:], parameters)
+    disposition = _disposition(people, who, age, days, severity, reason, is_planned, uniform[8:], parameters)
     linear = (
         parameters.readmission_intercept
         + 1.05 * people.burden[who]

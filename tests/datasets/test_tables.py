@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 from riskmodels.datasets import Parameters, Simulation, simulate
 from riskmodels.datasets.parameters import catalogue
+from riskmodels.errors import SpecError
 from riskmodels.history import open_history
 from riskmodels.history.schema import TABLES
 
@@ -263,10 +264,10 @@ def test_written_history_holds_every_row(small: Simulation, tmp_path: Path) -> N
     ids=["no patients", "one facility", "half a year"],
 )
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(SpecError, match=named):
         simulate(**arguments)
 
 
 def test_a_negative_rate_is_refused_by_its_name() -> None:
-    with pytest.raises(ValueError, match="office_rate"):
+    with pytest.raises(SpecError, match="office_rate"):
         Parameters(office_rate=-1.0)
