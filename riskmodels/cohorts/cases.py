@@ -109,21 +109,17 @@ def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
     rule, steps = task.index, []
     disposition = pl.col("discharge_disposition")
     if "died" in rule.exclude_dispositions:
-        # A death on the day of discharge is one in hospital, unless the disposition says how the patient
-        # left.
-        died = (disposition == "died").fill_null(False)
-        dead_before = (pl.col("death_date") < pl.col("discharged")).fill_null(False)
-        dead_that_day = (pl.col("death_date") == pl.col("discharged")).fill_null(
-            False
-        ) & disposition.is_null()
-        steps.append(("discharged alive", ~(died | dead_before | dead_that_day)))
+        # A death on the day of discharge was in hospital, unless the disposition says how the patient left.
+        death, discharged = pl.col("death_date"), pl.col("discharged")
+        that_day = (death == discharged) & disposition.is_null()
+        died = pl.any_horizontal(disposition == "died", death < discharged, that_day).fill_null(False)
+        steps.append(("discharged alive", ~died))
     if "ama" in rule.exclude_dispositions:
         steps.append(("not against medical advice", (disposition != "ama").fill_null(True)))
     others = [word for word in rule.exclude_dispositions if word not in ("died", "ama")]
     if others:
-        steps.append(
-            (f"not discharged to {' or '.join(others)}", ~disposition.is_in(others).fill_null(False))
-        )
+        elsewhere = ~disposition.is_in(others).fill_null(False)
+        steps.append((f"not discharged to {' or '.join(others)}", elsewhere))
     if rule.exclude_principal_diagnosis:
         care = ", ".join(group.replace("_", " ") for group in rule.exclude_principal_diagnosis)
         steps.append((f"not for {care}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
