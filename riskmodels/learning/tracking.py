@@ -56,8 +56,9 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
     from mlflow.exceptions import MlflowException
     from mlflow.utils import logging_utils
 
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    # MLflow keeps the URI that was set in the environment too; what was there before is put back at the end.
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    chosen = uri or before or DEFAULT_URI
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "mlflow.store.db.utils")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -65,8 +66,7 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
     logging_utils.disable_logging()
     try:
         mlflow.set_tracking_uri(chosen)
-        mlflow.set_registry_uri(chosen)
-        yield Tracking(chosen, mlflow.MlflowClient(tracking_uri=chosen, registry_uri=chosen))
+        yield Tracking(chosen, mlflow.MlflowClient(tracking_uri=chosen))
     except MlflowException as error:
         first_line = str(error).splitlines()[0]
         raise RegistryError(f"MLflow at {_without_password(chosen)}: {first_line}") from error
@@ -74,8 +74,7 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
         logging_utils.enable_logging()
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        mlflow.set_tracking_uri(before)
 
 
 def _without_password(uri: str) -> str:
