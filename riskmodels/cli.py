@@ -289,14 +289,15 @@ def pay(
     **options: Any,
 ) -> None:
     """Compute PROGRAM's payments from CMS's own files or a benchmark."""
+    from riskmodels.files import write_json
     from riskmodels.payments import pay as run
+    from riskmodels.payments.summary import rules_path, summarise, to_text
 
     payment = run(program, list(inputs), year=year, **{k: v for k, v in options.items() if v is not None})
     if out is not None:
-        payment.write(out)
-    if detail is not None:
-        payment.write_detail(detail)
-    click.echo(payment.audit(explain).to_text() if explain else payment.to_text())
+        payment.write(out, detail)
+        write_json(rules_path(out), summarise(payment))
+    click.echo(payment.audit(explain).to_text() if explain else to_text(payment))
 
 
 @main.command()

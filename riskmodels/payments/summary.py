@@ -1,0 +1,50 @@
+"""A payment in a few lines for people, and the rules it followed as plain data for a report."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from riskmodels.payments.program import Payment
+
+__all__ = ["rules_path", "summarise", "to_text"]
+
+
+def rules_path(path: str | Path) -> Path:
+    """Return where the rules stand that a written payment followed: ``PAY.rules.json`` beside ``PAY.csv``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.rules.json")
+
+
+def summarise(payment: Payment) -> dict[str, Any]:
+    """Return title, rules with value, source and whether verified, and notes, as plain data."""
+    used = [payment.rules.parameter(name) for name in payment.settlement.used if name in payment.rules]
+    return {
+        "title": payment.rules.title,
+        "rules": [
+            {"name": rule.name, "value": rule.value, "source": rule.source, "verified": rule.verified}
+            for rule in used
+        ],
+        "notes": list(payment.notes),
+    }
+
+
+def to_text(payment: Payment) -> str:
+    """Return the payments of all entities in a few lines: range of each figure, notes, what is unverified."""
+    frame = payment.settlement.frame
+    lines = [f"{payment.rules.title}: {frame.height:,} of {payment.program.entity}"]
+    numeric = [
+        name for name, kind in frame.schema.items() if kind.is_float() and frame[name].is_not_null().any()
+    ]
+    width = max((len(name) for name in numeric), default=0)
+    if numeric:
+        lines.append(f"  {'':<{width}}  {'least':>14} {'median':>14} {'most':>14}")
+    for name in numeric:
+        low, middle, high = (
+            frame.select(pl.col(name).quantile(q, "nearest")).item() for q in (0.0, 0.5, 1.0)
+        )
+        lines.append(f"  {name:<{width}}  {low:>14,.4f} {middle:>14,.4f} {high:>14,.4f}")
+    lines += [f"Note: {note}" for note in payment.notes]
+    if payment.unverified:
+        lines.append(f"Unverified: no public source confirmed {', '.join(payment.unverified)}")
+    return "\n".join(lines)

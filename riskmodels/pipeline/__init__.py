@@ -1,0 +1,39 @@
+"""The rooms put together: training sets, trained and registered models, reports, the demo."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from riskmodels.pipeline.demonstration import demo
+    from riskmodels.pipeline.plan import TrainingPlan
+    from riskmodels.pipeline.reporting import report
+    from riskmodels.pipeline.training import Trained, train
+    from riskmodels.pipeline.training_set import TrainingSet, training_set, write_training_set
+
+__all__ = [
+    "Trained",
+    "TrainingPlan",
+    "TrainingSet",
+    "demo",
+    "report",
+    "train",
+    "training_set",
+    "write_training_set",
+]
+
+_HOMES = {
+    "Trained": "training",
+    "TrainingPlan": "plan",
+    "TrainingSet": "training_set",
+    "demo": "demonstration",
+    "report": "reporting",
+    "train": "training",
+    "training_set": "training_set",
+    "write_training_set": "training_set",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

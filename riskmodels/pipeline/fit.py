@@ -1,0 +1,232 @@
+"""Fit the model of a training set and measure it, beside its baselines, on patients held out."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from riskmodels import __version__
+from riskmodels.errors import SpecError
+from riskmodels.pipeline.plan import TrainingPlan
+from riskmodels.pipeline.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from riskmodels.evaluation import Evaluation
+    from riskmodels.history import History
+    from riskmodels.learning.bundle import ModelBundle
+
+__all__ = ["Fitted", "fit", "hold_out"]
+
+logger = logging.getLogger(__name__)
+
+MODEL, LOGISTIC, LACE = "LightGBM", "Logistic regression", "LACE"
+FEWEST_OUTCOMES = 11
+ENOUGH_OUTCOMES = 100
+EXPLAINED_ROWS = 5_000
+AGE_BANDS = (65, 75, 85)
+SOFTWARE = ("lightgbm", "numpy", "polars", "scikit-learn", "shap")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, its evidence, and what it was learned from.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+    evaluation : Evaluation
+        On the patients held out.
+    baselines : DataFrame
+        The model, logistic regression and LACE on the same rows; see `riskmodels.compare`.
+    drivers : DataFrame
+        See `riskmodels.evaluation.summarise_drivers`.
+    summary : dict
+        Fields of `riskmodels.reports.TrainingSummary`.
+    held_out : DataFrame
+        Index case, patient, outcome, risk and features of the rows held out; it stays in memory.
+    """
+
+    bundle: "ModelBundle"
+    evaluation: "Evaluation"
+    baselines: pl.DataFrame
+    drivers: pl.DataFrame
+    summary: Mapping[str, Any]
+    held_out: pl.DataFrame = field(repr=False)
+
+
+def hold_out(data: TrainingSet, plan: TrainingPlan) -> pl.Series:
+    """Return ``train`` or ``test`` for each case, null for those that belong to neither.
+
+    By patient: all cases of a patient go to one side. By time: the latest share of the cases, of patients
+    who are not learned from.
+    """
+    from riskmodels.cohorts import split_by_patient, split_by_time
+
+    if plan.split == "patient":
+        shares = {"train": 1 - plan.test_fraction, "test": plan.test_fraction}
+        split = split_by_patient(data.cases, shares, seed=plan.seed)
+    else:
+        times = data.cases["index_time"].sort()
+        cutoff = times[int(len(times) * (1 - plan.test_fraction))]
+        split = split_by_time(data.cases, cutoff, new_patients_only=True)
+    for part in ("train", "test"):
+        outcomes = data.cases.filter(split == part)["label"].sum() or 0
+        if outcomes < FEWEST_OUTCOMES:
+            raise SpecError(
+                f"fewer than {FEWEST_OUTCOMES} outcomes in the {part} part of {data.cases.height} cases: too "
+                "few to learn from.\nFix: ingest more patients, or change test_fraction in model.yaml."
+            )
+    return split
+
+
+def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
+    """Fit the model of a plan on the ``train`` part, and measure it on the ``test`` part."""
+    from riskmodels.evaluation import compare, evaluate, summarise_drivers
+    from riskmodels.learning import LogisticBaseline, RiskModel
+    from riskmodels.learning.bundle import ModelBundle, RiskBands
+    from riskmodels.learning.contract import DataContract
+
+    split = hold_out(data, plan)
+    history = data.history
+    columns = data.features.columns
+    table = data.features.frame.drop("index_id")
+    cases, features = data.cases.filter(split == "train"), table.filter(split == "train")
+    test_cases, test_features = data.cases.filter(split == "test"), table.filter(split == "test")
+    logger.info("fitting on %d cases, holding out %d", cases.height, test_cases.height)
+    model = RiskModel(**{"random_state": plan.seed, **plan.parameters})
+    model.fit(features, cases["label"], groups=cases["person_id"], columns=columns)
+    logger.info("%s: %s rounds; fitting the baseline", MODEL, model.best_iteration_)
+    logistic = LogisticBaseline(random_state=plan.seed)
+    logistic.fit(features, cases["label"], groups=cases["person_id"], columns=columns)
+
+    risk = model.predict_proba(test_features)[:, 1]
+    outcome, patients = test_cases["label"], test_cases["person_id"]
+    draws, seed = plan.n_bootstrap, plan.seed
+    evaluation = evaluate(
+        outcome, risk, patients, groups=_groups(test_cases, history), name=MODEL, n_bootstrap=draws, seed=seed
+    )
+    rivals = {MODEL: risk, LOGISTIC: logistic.predict_proba(test_features)[:, 1]}
+    if "lace" in test_features.columns and test_features["lace"].is_not_null().all():
+        rivals[LACE] = test_features["lace"].to_numpy()
+    baselines = compare(outcome, rivals, patients, n_bootstrap=draws, seed=seed)
+
+    some = test_features.sample(min(EXPLAINED_ROWS, test_features.height), seed=plan.seed)
+    labels = {column.name: column.label for column in columns}
+    drivers = summarise_drivers(model.explain(some), some, labels)
+    summary = _summary(data, split, plan)
+    bundle = ModelBundle(
+        model=model,
+        feature_set=data.feature_set,
+        task=data.cohort.task,
+        contract=DataContract.from_training(
+            features, columns, task=data.cohort.task, feature_set=data.feature_set, history=history
+        ),
+        bands=RiskBands.from_predictions(risk),
+        metadata={
+            "name": plan.name,
+            "riskmodels_version": __version__,
+            "trained_on": {key: summary[key] for key in _TRAINED_ON},
+            "metrics": {
+                name: _interval(evaluation, name) for name in ("auroc", "auprc", "brier", "calibration_slope")
+            },
+        },
+    )
+    held_out = test_cases.select("index_id", "person_id", "label").with_columns(pl.Series("risk", risk))
+    held_out = pl.concat([held_out, test_features], how="horizontal")
+    return Fitted(bundle, evaluation, baselines, drivers, summary, held_out)
+
+
+_TRAINED_ON = (
+    "n_rows",
+    "n_patients",
+    "n_events",
+    "first_date",
+    "last_date",
+    "source_format",
+    "data_fingerprint",
+)
+
+
+def _groups(cases: pl.DataFrame, history: "History") -> dict[str, pl.Series]:
+    """Return the groups to look at apart: age, sex, race and ethnicity, dual eligibility."""
+    from riskmodels.evaluation import band
+
+    person = history.table("person").select("person_id", "race_ethnicity").collect()
+    known = cases.join(person, on="person_id", how="left", maintain_order="left")
+    years = (known["index_time"].dt.date() - known["birth_date"]).dt.total_days() / 365.25
+    groups = {
+        "Age": band(years.floor(), AGE_BANDS),
+        "Sex": known["sex"],
+        "Race and ethnicity": known["race_ethnicity"],
+        "Dual eligible": known["dual"].replace_strict(
+            {True: "yes", False: "no"}, default=None, return_dtype=pl.String
+        ),
+    }
+    return {name: values for name, values in groups.items() if values.n_unique() > 1}
+
+
+def _interval(evaluation: "Evaluation", name: str) -> dict[str, float]:
+    found = evaluation[name]
+    return {"value": found.value, "lower": found.lower, "upper": found.upper}
+
+
+def _in_a_sentence(title: str) -> str:
+    """Return a title as it stands in a sentence: "an ED visit", "an unplanned readmission".
+
+    >>> _in_a_sentence("Unplanned readmission within 30 days")
+    'an unplanned readmission within 30 days'
+    """
+    article = "an" if title[0] in "AEIOU" else "a"
+    return f"{article} {title if title[:2].isupper() else title[0].lower() + title[1:]}"
+
+
+def _summary(data: TrainingSet, split: pl.Series, plan: TrainingPlan) -> dict[str, Any]:
+    cases, task, history = data.cases, data.cohort.task, data.history
+    parts: list[dict[str, Any]] = []
+    for name, words in (("train", "learned from"), ("test", "held out to evaluate")):
+        part = cases.filter(split == name)
+        parts.append(
+            {
+                "name": words,
+                "rows": part.height,
+                "patients": part["person_id"].n_unique(),
+                "events": int(part["label"].sum()),
+            }
+        )
+    limitations = []
+    if parts[1]["events"] < ENOUGH_OUTCOMES:
+        limitations.append(
+            f"The evaluation rests on fewer than {ENOUGH_OUTCOMES} outcomes: read the intervals, not the "
+            "values."
+        )
+    first, last = cases["index_time"].min(), cases["index_time"].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return {
+        "task": task.name,
+        "title": task.title,
+        "outcome": _in_a_sentence(task.title),
+        "n_rows": cases.height,
+        "n_patients": cases["person_id"].n_unique(),
+        "n_events": int(cases["label"].sum()),
+        "model_name": plan.name,
+        "model_kind": "LightGBM, calibrated on patients of their own",
+        "source_format": history.manifest.source_format,
+        "data_fingerprint": history.fingerprint,
+        "first_date": first.date().isoformat(),
+        "last_date": last.date().isoformat(),
+        "as_of": "" if history.as_of is None else str(history.as_of),
+        "created": datetime.now(UTC).date().isoformat(),
+        "attrition": data.cohort.attrition.to_dicts(),
+        "splits": parts,
+        "features": [
+            {"name": c.name, "label": c.label, "role": c.role, "kind": c.kind} for c in data.features.columns
+        ],
+        "parameters": plan.to_dict(),
+        "versions": {"riskmodels": __version__, **{name: metadata.version(name) for name in SOFTWARE}},
+        "limitations": limitations,
+    }

@@ -1,0 +1,90 @@
+"""What a model.yaml says: which task, features, parameters and split a model is trained with."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from riskmodels.errors import DataError, SpecError, did_you_mean
+
+__all__ = ["TrainingPlan"]
+
+SPLITS = ("patient", "time")
+ROLES = ("predict", "adjust")
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a model is trained; read from a model.yaml.
+
+    Parameters
+    ----------
+    name : str
+        Name under which the model is registered.
+    task : str
+        A task's name, or a path to its YAML page.
+    role : {"adjust"}, optional
+        Use only features of this role. A benchmark needs a model of ``adjust`` features.
+    parameters : mapping
+        Keyword arguments of `riskmodels.RiskModel`.
+    test_fraction : float
+        Share of patients (``split: patient``) or of index cases (``split: time``) that evaluate the model.
+    split : {"patient", "time"}
+        Hold out patients at random, or the latest index cases of patients that were not trained on.
+    n_bootstrap : int
+        Draws of patients for the intervals of the evaluation.
+    seed : int
+        Seed of the split, the model and the draws.
+    """
+
+    name: str
+    task: str
+    role: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    test_fraction: float = 0.25
+    split: str = "patient"
+    n_bootstrap: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training could follow."""
+        if self.split not in SPLITS:
+            raise SpecError(f"split is {self.split!r}. {did_you_mean(str(self.split), SPLITS)}")
+        if self.role is not None and self.role not in ROLES:
+            raise SpecError(f"role is {self.role!r}. {did_you_mean(str(self.role), ROLES)}")
+        if not 0.05 <= self.test_fraction <= 0.9:
+            raise SpecError(f"test_fraction is {self.test_fraction}; it must lie between 0.05 and 0.9")
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainingPlan":
+        """Read a model.yaml.
+
+        Raises
+        ------
+        DataError
+            The file is missing or no YAML mapping.
+        SpecError
+            A key is unknown or missing, or its value cannot be used.
+        """
+        import yaml
+
+        if not path.is_file():
+            raise DataError("there is no such file", file=path, fix="give the path of a model.yaml")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DataError(f"is no YAML: {error}", file=path) from error
+        if not isinstance(content, dict):
+            raise DataError("is no YAML mapping", file=path, fix="see models/readmission_30d/model.yaml")
+        known = [f.name for f in fields(cls)]
+        for key in content:
+            if key not in known:
+                raise SpecError(f"{path}: unknown key {key!r}. {did_you_mean(str(key), known)}")
+        for key in ("name", "task"):
+            if key not in content:
+                raise SpecError(f"{path}: the key {key!r} is missing")
+        return cls(**content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain data."""
+        return asdict(self)

@@ -1,0 +1,182 @@
+"""Train a model of a task: fit and evaluate it, log and register it with its evidence, ask the gate."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from riskmodels.errors import SpecError
+from riskmodels.files import write_json
+from riskmodels.pipeline.fit import Fitted, fit
+from riskmodels.pipeline.plan import TrainingPlan
+from riskmodels.pipeline.training_set import training_set
+
+if TYPE_CHECKING:
+    from riskmodels.evaluation import Evaluation
+    from riskmodels.history import History
+    from riskmodels.learning.bundle import ModelBundle
+    from riskmodels.learning.registry import LoggedModel, Promotion
+
+__all__ = ["BASELINES", "DRIVERS", "SUMMARY", "Trained", "train"]
+
+logger = logging.getLogger(__name__)
+
+SUMMARY, BASELINES, DRIVERS = "training.json", "baselines.json", "drivers.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained and registered model with its evidence.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        The model with all that scoring needs.
+    fitted : Fitted
+        The evidence: evaluation, baselines, drivers, summary.
+    logged : LoggedModel
+        Where it is registered.
+    promotion : Promotion, optional
+        What the gate decided, where promotion was asked for.
+    """
+
+    bundle: "ModelBundle"
+    fitted: Fitted
+    logged: "LoggedModel"
+    promotion: "Promotion | None" = None
+
+    @property
+    def evaluation(self) -> "Evaluation":
+        """Return how good the model is on patients held out."""
+        return self.fitted.evaluation
+
+    def to_text(self) -> str:
+        """Return the result in a screenful."""
+        from riskmodels.evaluation import format_interval, format_metric
+
+        lines = [self.evaluation.to_text(), "", "AUROC on the same rows:"]
+        for row in self.fitted.baselines.filter(pl.col("metric") == "auroc").to_dicts():
+            limits = format_interval("auroc", row["lower"], row["upper"])
+            lines.append(f"  {row['model']:<20} {format_metric('auroc', row['value'])} ({limits})")
+        lines += [f"Note: {note}" for note in self.fitted.summary["limitations"]]
+        lines += ["", f"Registered as {self.logged.uri} (alias candidate), run {self.logged.run_id}"]
+        if self.promotion is not None:
+            lines.append(self.promotion.to_text())
+        return "\n".join(lines)
+
+
+def train(
+    task: str,
+    history: "str | Path | History",
+    *,
+    plan: TrainingPlan | None = None,
+    config: str | Path | None = None,
+    as_of: date | datetime | None = None,
+    seed: int | None = None,
+    tracking_uri: str | None = None,
+    out: str | Path | None = None,
+    promote: bool = False,
+) -> Trained:
+    """Train, evaluate, log and register a model of a task.
+
+    Parameters
+    ----------
+    task : str
+        A task's name, or a path to its YAML page.
+    history : path or History
+        What to learn from.
+    plan, config : TrainingPlan or path of a model.yaml, optional
+        How; the defaults where neither is given.
+    as_of : date or datetime, optional
+        Learn from what was known then.
+    seed : int, optional
+        In place of the plan's.
+    tracking_uri : str, optional
+        MLflow server; see `riskmodels.learning.registry`.
+    out : path, optional
+        Also save the model to this folder.
+    promote : bool
+        Ask the gate to make it the champion.
+
+    Raises
+    ------
+    SpecError
+        The plan is of another task, or there are fewer than 11 outcomes to learn from or to evaluate with.
+    """
+    from riskmodels.learning.gate import compare_with_champion
+    from riskmodels.learning.registry import log_model
+    from riskmodels.learning.registry import promote as ask_gate
+
+    started = time.monotonic()
+    plan = _plan(task, plan, config, seed)
+    fitted = fit(training_set(task, history, role=plan.role, as_of=as_of), plan)
+    rows = fitted.held_out
+    against = compare_with_champion(
+        rows["risk"],
+        rows.select(fitted.bundle.feature_set.names),
+        rows["label"],
+        rows["person_id"],
+        plan.name,
+        tracking_uri=tracking_uri,
+        n_bootstrap=plan.n_bootstrap,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        logged = log_model(
+            fitted.bundle,
+            fitted.evaluation,
+            plots=_plots(fitted, Path(folder)),
+            params=plan.to_dict() | {"features": len(fitted.bundle.feature_set.columns)},
+            tracking_uri=tracking_uri,
+            comparison=against,
+            artifacts=write_evidence(fitted, Path(folder)),
+        )
+    bundle = replace(fitted.bundle, metadata={**fitted.bundle.metadata, "version": logged.version})
+    if out is not None:
+        bundle.save(out, replace=True)
+    logger.info("trained and registered in %.0f s", time.monotonic() - started)
+    promotion = ask_gate(logged.name, version=logged.version, tracking_uri=tracking_uri) if promote else None
+    return Trained(bundle, fitted, logged, promotion)
+
+
+def _plan(task: str, plan: TrainingPlan | None, config: str | Path | None, seed: int | None) -> TrainingPlan:
+    from riskmodels.cohorts import load_task
+
+    name = load_task(task).name
+    if plan is None:
+        plan = TrainingPlan(name=name, task=task) if config is None else TrainingPlan.read(Path(config))
+    if load_task(plan.task).name != name:
+        raise SpecError(f"the plan trains {plan.task}, not {name}.\nFix: name the task of the plan.")
+    return plan if seed is None else replace(plan, seed=seed)
+
+
+def write_evidence(fitted: Fitted, folder: Path) -> dict[str, Path]:
+    """Write what the report needs beside the evaluation; return the files by name."""
+    content: Mapping[str, Any] = {
+        SUMMARY: dict(fitted.summary),
+        BASELINES: fitted.baselines.to_dicts(),
+        DRIVERS: fitted.drivers.to_dicts(),
+    }
+    for name, part in content.items():
+        write_json(folder / name, part)
+    return {name: folder / name for name in content}
+
+
+def _plots(fitted: Fitted, folder: Path) -> dict[str, Path]:
+    from riskmodels import reports
+
+    drawn = {
+        "calibration": reports.plot_calibration(fitted.evaluation),
+        "decision_curve": reports.plot_decision_curve(fitted.evaluation),
+        "roc": reports.plot_roc(fitted.evaluation),
+        "precision_recall": reports.plot_precision_recall(fitted.evaluation),
+        "drivers": reports.plot_drivers(fitted.drivers),
+    }
+    for name, figure in drawn.items():
+        (folder / f"{name}.png").write_bytes(reports.to_png(figure))
+    return {name: folder / f"{name}.png" for name in drawn}
