@@ -130,8 +130,8 @@ def coverage(beneficiaries: Frame) -> Frame:
 def claim_rows(claims: Frame, *, inpatient: bool) -> Frame:
     """Return one narrow row for each row of an institutional claims file.
 
-    Paid is what Medicare paid: for a stay the claim's payment and the per diem of its days, which together
-    give MEDREIMB_IP of the beneficiary summary. Allowed adds what the patient and a primary payer owe.
+    Paid is what Medicare paid: for a stay the claim's payment and the per diem of its days. Allowed adds what
+    the patient and a primary payer owe.
     """
     money = {
         True: ("NCH_BENE_IP_DDCTBL_AMT", "NCH_BENE_PTA_COINSRNC_LBLTY_AM"),
@@ -177,19 +177,18 @@ def amount(column: str) -> nw.Expr:
 def encounters(rows: Frame, *, inpatient: bool) -> Frame:
     """Return table encounter from `claim_rows`: the segments of a claim are one encounter.
 
-    The first segment says when and where, since later ones lack dates and diagnoses; payments are added up.
+    The first segment says when, where and what was paid: later ones lack the dates of the claim, and what
+    they say was paid is not in the totals of the beneficiary summaries.
     """
     claim = ["person_id", "encounter_id"]
     rows = rows.unique()
-    totals = rows.group_by(claim).agg(
+    claims = rows.group_by(claim).agg(
         nw.col("segment").min(),
-        nw.col("paid").sum().alias("paid_in_all"),
-        nw.col("allowed").sum().alias("allowed_in_all"),
         nw.col("emergency").max().alias("emergency_at_all"),
     )
     visit = nw.when(nw.col("emergency_at_all") == 1).then(nw.lit("emergency")).otherwise(nw.lit("outpatient"))
     kind = nw.lit("inpatient") if inpatient else visit
-    return rows.join(totals, on=[*claim, "segment"], how="inner").select(
+    return rows.join(claims, on=[*claim, "segment"], how="inner").select(
         *claim,
         kind.alias("kind"),
         "start",
@@ -197,8 +196,8 @@ def encounters(rows: Frame, *, inpatient: bool) -> Frame:
         "facility_id",
         "provider_id",
         "drg",
-        nw.col("paid_in_all").alias("paid"),
-        nw.col("allowed_in_all").alias("allowed"),
+        "paid",
+        "allowed",
     )
 
 
