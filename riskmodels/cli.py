@@ -105,8 +105,9 @@ def ingest(source_format: str, source: Path, history: Path, shards: int | None, 
     """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv)."""
     from riskmodels.history import ingest as run
 
-    stored = run(source_format, source, history, shards=shards, replace=replace)
-    click.echo(stored.describe())
+    manifest = run(source_format, source, history, shards=shards, replace=replace).manifest
+    rows = ", ".join(f"{count:,} {table} rows" for table, count in manifest.rows.items())
+    click.echo(f"{history}: {rows} in {manifest.n_shards} shards")
 
 
 @main.command()

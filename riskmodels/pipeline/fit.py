@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 MODEL, LOGISTIC, LACE = "LightGBM", "Logistic regression", "LACE"
 FEWEST_OUTCOMES = 11
-ENOUGH_OUTCOMES = 100
 EXPLAINED_ROWS = 5_000
 AGE_BANDS = (65, 75, 85)
 SOFTWARE = ("lightgbm", "numpy", "polars", "scikit-learn", "shap")
@@ -110,8 +109,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
         outcome, risk, patients, groups=_groups(test_cases, history), name=MODEL, n_bootstrap=draws, seed=seed
     )
     rivals = {MODEL: risk, LOGISTIC: logistic.predict_proba(test_features)[:, 1]}
-    if "lace" in test_features.columns and test_features["lace"].is_not_null().all():
-        rivals[LACE] = test_features["lace"].to_numpy()
+    rivals |= _lace(test_features)
     baselines = compare(outcome, rivals, patients, n_bootstrap=draws, seed=seed)
 
     some = test_features.sample(min(EXPLAINED_ROWS, test_features.height), seed=plan.seed)
@@ -149,6 +147,14 @@ _TRAINED_ON = (
     "source_format",
     "data_fingerprint",
 )
+
+
+def _lace(features: pl.DataFrame) -> dict[str, pl.Series]:
+    """Return the LACE index of each row; without the points that the data cannot tell where they cannot."""
+    for name, words in (("lace_score", LACE), ("lace_known_points", f"{LACE}, known points")):
+        if name in features.columns and features[name].null_count() == 0:
+            return {words: features[name]}
+    return {}
 
 
 def _groups(cases: pl.DataFrame, history: "History") -> dict[str, pl.Series]:
@@ -197,12 +203,6 @@ def _summary(data: TrainingSet, split: pl.Series, plan: TrainingPlan) -> dict[st
                 "events": int(part["label"].sum()),
             }
         )
-    limitations = []
-    if parts[1]["events"] < ENOUGH_OUTCOMES:
-        limitations.append(
-            f"The evaluation rests on fewer than {ENOUGH_OUTCOMES} outcomes: read the intervals, not the "
-            "values."
-        )
     first, last = cases["index_time"].min(), cases["index_time"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
@@ -228,5 +228,4 @@ def _summary(data: TrainingSet, split: pl.Series, plan: TrainingPlan) -> dict[st
         ],
         "parameters": plan.to_dict(),
         "versions": {"riskmodels": __version__, **{name: metadata.version(name) for name in SOFTWARE}},
-        "limitations": limitations,
     }

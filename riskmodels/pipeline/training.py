@@ -64,7 +64,6 @@ class Trained:
         for row in self.fitted.baselines.filter(pl.col("metric") == "auroc").to_dicts():
             limits = format_interval("auroc", row["lower"], row["upper"])
             lines.append(f"  {row['model']:<20} {format_metric('auroc', row['value'])} ({limits})")
-        lines += [f"Note: {note}" for note in self.fitted.summary["limitations"]]
         lines += ["", f"Registered as {self.logged.uri} (alias candidate), run {self.logged.run_id}"]
         if self.promotion is not None:
             lines.append(self.promotion.to_text())
