@@ -1,0 +1,104 @@
+"""The adapters' transformations give the same rows on another engine of narwhals as on Polars."""
+
+import narwhals as nw
+import polars as pl
+import pytest
+
+from riskmodels.history.adapters import desynpuf, get_adapter, mimic_iv, mimic_iv_tables
+from riskmodels.history.adapters import desynpuf_tables as synpuf
+from riskmodels.history.reading import Field, read_whole_csv
+
+duckdb = pytest.importorskip("duckdb")
+
+VALUES = {
+    "text": ["1", "2", None, "99283", "Y", "OTHER"],
+    "number": [1.0, 12.0, None, 7.0, 0.5, 100.0],
+    "day": ["2008-01-05", "2010-02-01", None, "2009-12-31", "2008-02-29", "2010-06-01"],
+    "instant": ["2008-01-05 10:00:00", None, "2010-02-01 00:00:00"],
+}
+
+
+def made_up(fields: dict[str, Field], rows: int = 60) -> pl.DataFrame:
+    """Return rows that go through the values of each type in another rhythm for each column."""
+    columns = {}
+    for i, (name, field) in enumerate(fields.items()):
+        values = VALUES[field.kind]
+        column = [values[(row * (i + 1) + row // 7) % len(values)] for row in range(rows)]
+        dtype = {"text": pl.String, "number": pl.Float64}.get(field.kind, pl.String)
+        series = pl.Series(name, column, dtype=dtype)
+        if field.kind in ("day", "instant"):
+            series = series.str.to_date() if field.kind == "day" else series.str.to_datetime(time_unit="us")
+        columns[name] = series
+    return pl.DataFrame(columns)
+
+
+def beneficiaries() -> pl.DataFrame:
+    frame = made_up(desynpuf.FIELDS["beneficiary"])
+    ids = pl.Series("DESYNPUF_ID", [f"p{row // 3}" for row in range(frame.height)])
+    years = pl.Series("year", [2008 + row % 3 for row in range(frame.height)], dtype=pl.Int32)
+    return frame.with_columns(ids, years)
+
+
+def assert_same(transform, *frames, **options):
+    """Run on Polars and on DuckDB and compare, whatever the order of the rows."""
+    here = transform(*(nw.from_native(frame.lazy()) for frame in frames), **options).to_native().collect()
+    connection = duckdb.connect()
+    relations = [nw.from_native(connection.from_arrow(frame.to_arrow())) for frame in frames]
+    there = transform(*relations, **options).to_native().pl()
+    there = there.select(pl.col(name).cast(dtype) for name, dtype in here.schema.items())
+    assert here.height > 0
+    assert here.sort(pl.all()).equals(there.sort(pl.all()))
+    return here
+
+
+@pytest.mark.parametrize("transform", [synpuf.persons, synpuf.coverage])
+def test_beneficiaries(transform):
+    """Persons and coverage."""
+    assert_same(transform, beneficiaries())
+
+
+@pytest.mark.parametrize("inpatient", [True, False], ids=["inpatient", "outpatient"])
+def test_institutional_claims(inpatient):
+    """Claims with segments, and their codes."""
+    claims = made_up(desynpuf.FIELDS["inpatient" if inpatient else "outpatient"]).with_columns(
+        pl.Series("CLM_ID", [str(row // 2) for row in range(60)]),
+        pl.Series("SEGMENT", [str(1 + row % 2) for row in range(60)]),
+        pl.lit("p1").alias("DESYNPUF_ID"),
+    )
+    rows = assert_same(synpuf.claim_rows, claims, inpatient=inpatient)
+    encounters = assert_same(synpuf.encounters, rows, inpatient=inpatient)
+
+    def codes(claims):
+        return synpuf.claim_codes(synpuf.with_end(claims, "CLM_THRU_DT"), lists=desynpuf.INSTITUTIONAL_CODES)
+
+    def later_codes(claims, encounters):
+        claims = synpuf.with_end_of_claim(claims, encounters)
+        return synpuf.claim_codes(claims, lists=desynpuf.INSTITUTIONAL_CODES)
+
+    assert_same(codes, claims)
+    assert_same(later_codes, claims, encounters)
+
+
+@pytest.mark.parametrize(
+    ("transform", "table"),
+    [(synpuf.carrier_encounters, "carrier"), (synpuf.carrier_lines, "carrier"), (synpuf.fills, "drug")],
+)
+def test_other_claims(transform, table):
+    """Physicians' claims and prescription fills."""
+    assert_same(transform, made_up(desynpuf.FIELDS[table]))
+
+
+def test_mimic_iv(shared_data):
+    """All of MIMIC-IV's transformations, on the demo."""
+    files = get_adapter("mimic-iv").find(shared_data / "patients" / "mimic_iv_demo")
+    tables = {file.table: read_whole_csv(file.path, mimic_iv.FIELDS[file.table]) for file in files}
+    tables["labevents"] = tables["labevents"].head(2000)
+    tables["prescriptions"] = tables["prescriptions"].head(2000)
+    people = assert_same(mimic_iv_tables.persons, tables["patients"])
+    stays = assert_same(mimic_iv_tables.admissions, tables["admissions"], tables["drgcodes"])
+    assert_same(mimic_iv_tables.race, tables["admissions"])
+    assert_same(mimic_iv_tables.ed_stays, tables["transfers"])
+    assert_same(mimic_iv_tables.coverage, stays, people)
+    assert_same(mimic_iv_tables.diagnoses, tables["diagnoses_icd"], tables["admissions"])
+    for table, transform in mimic_iv.EVENTS.items():
+        assert_same(transform, tables[table])
