@@ -28,7 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_MODULES = {"hac": "hac", "hrrp": "hrrp", "hvbp": "hvbp"}
+_MODULES = {"aco-reach": "aco_reach", "hac": "hac", "hrrp": "hrrp", "hvbp": "hvbp", "mssp": "mssp"}
 
 
 def programs() -> tuple[str, ...]:

@@ -1,0 +1,179 @@
+"""Medicare Shared Savings Program (42 CFR 425 subpart G): shared savings and losses of ACOs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from riskmodels.payments import mssp_inputs, mssp_settlement
+from riskmodels.payments.audit import Audit, Line, dollars, percent, where
+from riskmodels.payments.program import Inputs, Program, Settlement
+from riskmodels.payments.rules import Rules
+
+__all__ = ["PROGRAM", "SharedSavings"]
+
+_COMPONENTS = (
+    "benchmark", "expenditures", "difference", "threshold", "generated_savings_losses", "shared",
+    "sequestered", "limited", "disaster_adjustment", "earned_savings_losses",
+)  # fmt: skip
+_CHANGEABLE = (
+    "benchmark", "expenditures", "quality_score", "assigned_beneficiaries", "disaster_adjustment",
+    "revenue",
+)  # fmt: skip
+_COLUMNS = (
+    "aco_id", "track", "assigned_beneficiaries", "benchmark", "expenditures", "generated_savings_losses",
+    "minimum_savings_rate", "quality_score", "final_sharing_rate", "final_loss_rate", "savings_limit",
+    "loss_limit", "disaster_adjustment", "earned_savings_losses",
+)  # fmt: skip
+
+
+class SharedSavings(Program):
+    """Benchmark less expenditures; shared from the minimum savings (or loss) rate on, at a rate of the track.
+
+    ``earned = min(savings × sharing rate × (1 − sequestration), limit)``; losses are
+    ``min(losses × loss rate, limit)`` less the adjustment for disasters, without sequestration.
+    """
+
+    name: ClassVar[str] = "mssp"
+    entity: ClassVar[str] = "aco_id"
+    component: ClassVar[str] = "component"
+    options: ClassVar[Mapping[str, str]] = {
+        "revenue": "file: aco_id, revenue (Medicare revenue of the ACO participants, dollars)",
+    }
+    changeable: ClassVar[Mapping[str, str]] = dict.fromkeys(_CHANGEABLE, "acos")
+
+    def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
+        """Read CMS's public use file of a performance year."""
+        return mssp_inputs.read(paths, rules, options)
+
+    def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
+        """Compute savings or losses and what is earned or owed."""
+        steps = mssp_settlement.settle(inputs.frames["acos"], rules)
+        detail = (
+            steps.select("aco_id", *_COMPONENTS)
+            .unpivot(list(_COMPONENTS), index="aco_id", variable_name="component", value_name="amount")
+            .join(steps.select("aco_id", pl.int_range(pl.len()).alias("row")), on="aco_id")
+            .sort("row", maintain_order=True)
+            .drop("row")
+        )
+        return Settlement(steps.select(_COLUMNS), detail, _used(steps, rules))
+
+    def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
+        """Write down the settlement of one ACO."""
+        steps = mssp_settlement.settle(inputs.frames["acos"].filter(aco_id=entity), rules)
+        row = steps.row(0, named=True)
+
+        def place(column: str) -> str:
+            return where(row["source_file"], row["source_line"], column)
+
+        rate, benchmark = row["minimum_savings_rate"], row["benchmark"]
+        size = f"{row['assigned_beneficiaries']:,} assigned beneficiaries"
+        one_sided = rules.cite("minimum_savings_rate_one_sided")
+        lines = [
+            Line("Savings or losses"),
+            Line("track", row["track"], source=place("Current_Track")),
+            Line("updated benchmark", dollars(benchmark), source=place("ABtotBnchmk")),
+            Line("expenditures", dollars(row["expenditures"]), source=place("ABtotExp")),
+            Line("difference", dollars(row["difference"]), "benchmark − expenditures", place("BnchmkMinExp")),
+            Line("minimum savings rate", percent(rate), f"for {size}",
+                 place("MinSavPerc") if row["two_sided"] else one_sided),
+            Line("threshold", dollars(row["threshold"]), f"{percent(rate)} × {dollars(benchmark)}"),
+            Line("generated savings or losses", dollars(row["generated_savings_losses"]), _verdict(row)),
+        ]  # fmt: skip
+        if row["generated_savings_losses"] > 0:
+            lines += _savings(row, rules, place("QualScore"))
+        elif row["generated_savings_losses"] < 0:
+            lines += _losses(row, rules, place("DisAdj"))
+        lines.append(Line("earned savings or losses", dollars(row["earned_savings_losses"])))
+        lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
+        return Audit(f"{rules.title}: ACO {entity}", tuple(lines), rules.unverified(_used(steps, rules)))
+
+    def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
+        """Return how much less an ACO would have to spend to reach its minimum savings rate.
+
+        `expenditures_change` is in dollars (negative: to save), `change_per_beneficiary` the same for each
+        assigned beneficiary; `earned_there` is what the ACO would earn at that point.
+        """
+        steps = mssp_settlement.settle(inputs.frames["acos"], rules)
+        goal = pl.max_horizontal("threshold", pl.lit(1.0))
+        return (
+            steps.filter(~pl.col("saved"))
+            .with_columns((pl.col("difference") - goal).alias("expenditures_change"))
+            .select(
+                "aco_id",
+                "difference",
+                "threshold",
+                "expenditures_change",
+                (pl.col("expenditures_change") / pl.col("assigned_beneficiaries")).alias(
+                    "change_per_beneficiary"
+                ),
+                (goal * pl.col("final_sharing_rate") * (1 - rules["sequestration"])).alias("earned_there"),
+            )
+        )
+
+
+def _used(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
+    """Return the parameters that the result rests on; a limit counts only where it binds."""
+    used = ["maximum_share", "minimum_savings_rate_one_sided", "quality", "sequestration"]
+    if steps["lost"].any():
+        used += ["loss_rule", "loss_floor", "loss_ceiling"] + (
+            ["loss_offset"] if "loss_offset" in rules else []
+        )
+    cut = steps.filter((pl.col("sequestered") - pl.col("limited")).abs() > 0)
+    if (cut["shared"] > 0).any():
+        used.append("savings_limit")
+    if (cut["shared"] < 0).any():
+        used += ["loss_limit"] + (["revenue_loss_limit"] if "revenue_loss_limit" in rules else [])
+    if steps["reduced"].any():
+        used.append("reduced_sharing")
+    return tuple(used)
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["saved"]:
+        return "at least the threshold"
+    if row["lost"]:
+        return "losses of at least the threshold"
+    if row["reduced"]:
+        return "below the threshold, shared at a reduced rate"
+    return "inside the threshold: nothing is shared"
+
+
+def _savings(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]:
+    share, generated = row["final_sharing_rate"], row["generated_savings_losses"]
+    cut = rules["sequestration"]
+    return [
+        Line("Shared savings"),
+        Line("quality score", percent(row["quality_score"]), source=place),
+        Line("final sharing rate", percent(share, 6),
+             f"maximum {percent(row['maximum_share'])}, rule '{rules['quality']}'", rules.cite("quality")),
+        Line("shared savings", dollars(row["shared"]), f"{dollars(generated)} × {percent(share, 6)}"),
+        Line("after sequestration", dollars(row["sequestered"]), f"× (1 − {percent(cut)})",
+             rules.cite("sequestration")),
+        Line("after the limit", dollars(row["limited"]),
+             f"at most {dollars(row['savings_limit'])}", rules.cite("savings_limit")),
+    ]  # fmt: skip
+
+
+def _losses(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]:
+    rate, limit, generated = row["final_loss_rate"], row["loss_limit"], row["generated_savings_losses"]
+    lines = [
+        Line("Shared losses"),
+        Line("final loss rate", percent(rate, 6), f"quality score {percent(row['quality_score'])}",
+             rules.cite("loss_rule")),
+        Line("shared losses", dollars(row["shared"]), f"{dollars(generated)} × {percent(rate, 6)}"),
+        Line("after the limit", dollars(row["limited"]), f"at most {dollars(limit)}",
+             rules.cite("loss_limit")),
+    ]  # fmt: skip
+    if row["revenue_limited"] and row["revenue"] is None:
+        lines.append(
+            Line("note", "CMS limits these losses by the participants' revenue, which is not public")
+        )
+    if "loss_offset" in rules:
+        lines.append(Line("offset", percent(rules["loss_offset"]), source=rules.cite("loss_offset")))
+    lines.append(Line("disaster adjustment", dollars(row["disaster_adjustment"]), source=place))
+    return lines
+
+
+PROGRAM = SharedSavings()

@@ -1,0 +1,125 @@
+"""ACO REACH and Direct Contracting."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskmodels.errors import DataError
+from riskmodels.payments import load_rules, pay
+from riskmodels.payments.aco_reach import PROGRAM
+from riskmodels.payments.program import Inputs
+
+Writer = Callable[..., Path]
+
+
+@pytest.mark.parametrize("year", [2021, 2022, 2023])
+def test_every_published_aco_is_within_two_dollars(shared_data: Path, year: int) -> None:
+    path = shared_data / "payments" / "reach" / "reach_performance.json"
+    frame = pay("aco-reach", path, year=year).frame
+    records = [row for row in json.loads(path.read_text()) if row["perf_year"] == year]
+    published = pl.DataFrame(records, infer_schema_length=None)
+    assert frame["aco_id"].to_list() == published["aco_id"].to_list()
+    for name in ("gross_savings", "shared_savings"):
+        assert (frame[name] - published[name]).abs().max() < 2
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Writer:
+    """Return a writer of a result file with one ACO of PY 2021."""
+
+    def write(**cells: object) -> Path:
+        row = {"aco_id": "D0001", "perf_year": 2021, "risk_arrangement": "Professional", **cells}
+        path = tmp_path / "reach.json"
+        path.write_text(json.dumps([row]), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "benchmark", "gross", "shared", "paid"),
+    [
+        # D0032, D0048 and D0004 of PY 2021 (CMS results, a federal work).
+        ("Professional", 29_319_668.2706, 2_580_322.5148, 1_123_010.3922, 1_100_550.1844),
+        ("Professional", 106_870_080.4415, 4_910_847.3613, 2_455_423.6806, 2_406_315.207),
+        ("Global", 75_558_439.911589, 3_879_554.460769, 3_879_554.460769, 3_801_963.3716),
+        # By hand: 25 + 5 + 3.75 + 1 of 100; 2.5 + 1.75 + 0.75 + 0.25 of 100, as a loss.
+        ("Global", 100.0, 60.0, 34.75, 34.055),
+        ("Professional", 100.0, -20.0, -5.25, -5.25),
+    ],
+)
+def test_corridors(
+    results: Writer, arrangement: str, benchmark: float, gross: float, shared: float, paid: float
+) -> None:
+    path = results(
+        risk_arrangement=arrangement, final_benchmark=benchmark, tot_cost_care_net=benchmark - gross
+    )
+    frame = pay("aco-reach", path, year=2021).frame
+    assert frame["shared_savings"][0] == pytest.approx(shared, abs=0.001)
+    assert frame["payment"][0] == pytest.approx(paid, abs=0.001)
+
+
+def test_the_equity_adjustment_is_implied_in_whole_dollars_or_given(results: Writer, tmp_path: Path) -> None:
+    cells = {
+        "perf_year": 2023,
+        "risk_arrangement": "Global",
+        "final_benchmark": 1e6,
+        "tot_cost_care_net": 9e5,
+    }
+    payment = pay("aco-reach", results(**cells, gross_savings=100_600.01), year=2023)
+    assert payment.frame["health_equity_adjustment"].to_list() == [600]
+    assert payment.frame["savings_rate"][0] == pytest.approx(100_600 / 1_000_600)
+    assert "imply" in str(payment.audit("D0001"))
+    with pytest.raises(DataError, match="no multiple of"):
+        pay("aco-reach", results(**cells, gross_savings=100_602.5), year=2023)
+    given = tmp_path / "heba.csv"
+    given.write_text("aco_id,health_equity_adjustment\nD0001,-300\n", encoding="utf-8")
+    frame = pay("aco-reach", results(**cells), year=2023, equity_adjustment=given).frame
+    assert frame["gross_savings"].to_list() == [99_700]
+
+
+def test_what_if_moves_savings_by_the_share_of_the_band(results: Writer) -> None:
+    path = results(final_benchmark=100.0, tot_cost_care_net=93.0)
+    payment = pay("aco-reach", path, year=2021)
+    assert payment.break_even("D0001").row(0, named=True)["marginal_share"] == 0.35
+    after = payment.what_if({"expenditures": "-1"})
+    assert payment.compare(after)["shared_savings_change"][0] == pytest.approx(0.35)
+    spent = payment.break_even()["expenditures_change"][0]
+    assert payment.what_if({"expenditures": f"+{spent}"}).frame["shared_savings"][0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"risk_arrangement": "Half"}, "neither Global nor Professional"),
+        ({"perf_year": 2022}, "no row of performance year 2021"),
+        ({"final_benchmark": None}, "a number is needed"),
+        ({"final_benchmark": -1}, "below 0"),
+    ],
+)
+def test_wrong_files_are_refused(results: Writer, cells: dict[str, object], message: str) -> None:
+    row = {"final_benchmark": 100.0, "tot_cost_care_net": 90.0, **cells}
+    with pytest.raises(DataError, match=message):
+        pay("aco-reach", results(**row), year=2021)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(["Global", "Professional"]), st.floats(0.2, 2), st.floats(0, 0.5))
+def test_spending_more_never_pays_more_and_a_share_is_never_more_than_the_savings(
+    arrangement: str, spent: float, more: float
+) -> None:
+    paid = []
+    for expenditures in (spent, spent + more):
+        acos = pl.DataFrame(
+            {"aco_id": ["a"], "performance_year": [2022], "risk_arrangement": [arrangement],
+             "benchmark": [1.0], "expenditures": [expenditures], "health_equity_adjustment": [0.0]}
+        )  # fmt: skip
+        frame = PROGRAM.settle(Inputs({"acos": acos}), load_rules("aco-reach", 2022)).frame
+        assert abs(frame["shared_savings"][0]) <= abs(frame["gross_savings"][0]) + 1e-12
+        paid.append(frame["payment"][0])
+    assert paid[1] <= paid[0] + 1e-12

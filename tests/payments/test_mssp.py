@@ -1,0 +1,182 @@
+"""The Medicare Shared Savings Program."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskmodels.errors import DataError
+from riskmodels.payments import load_rules, pay
+from riskmodels.payments.mssp_settlement import minimum_savings_rate, settle
+
+Writer = Callable[..., Path]
+
+
+def _figures(table: pl.DataFrame, name: str) -> pl.Series:
+    return table[name].str.replace_all("[,$%]", "").cast(pl.Float64, strict=False)
+
+
+@pytest.mark.parametrize(("year", "scale"), [(2016, 1), (2021, 100), (2022, 100)])
+def test_published_results_are_exact_or_within_the_rounding_of_the_quality_score(
+    shared_data: Path, year: int, scale: int
+) -> None:
+    path = shared_data / "payments" / "mssp" / f"PY{year}.csv"
+    frame = pay("mssp", path, year=year).frame
+    table = pl.read_csv(path, infer_schema=False)
+    earned, generated = _figures(table, "EarnSaveLoss"), _figures(table, "GenSaveLoss")
+    # Before PY 2021 the rate is the maximum times a quality score of four decimals.
+    rounding = generated.abs() * 0.75 * 0.00005 if year <= 2020 else 0.0
+    assert ((frame["earned_savings_losses"] - earned).abs() <= 1 + rounding).all()
+    assert ((frame["generated_savings_losses"] - generated).abs() <= 1).all()
+    rate = _figures(table, "MinSavPerc") / scale
+    assert (frame["minimum_savings_rate"] - rate).abs().max() < 0.000051
+    share = _figures(table, "FinalShareRate") / scale
+    assert (frame["final_sharing_rate"] - share).abs().max() < 0.0001
+
+
+@pytest.fixture
+def puf(tmp_path: Path) -> Writer:
+    """Return a writer of a public use file with one ACO: published names, figures as given."""
+
+    def write(**cells: object) -> Path:
+        row = {"ACO_ID": "A0001", "N_AB": 10_000, "MinSavPerc": 0.03, "QualScore": 0.9, "Met_QPS": 1, **cells}
+        path = tmp_path / "puf.csv"
+        text = ",".join(f'"{cell}"' for cell in row.values())
+        path.write_text(",".join(row) + "\n" + text + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+# Figures of single ACOs in CMS's public use files (a federal work); a round benchmark stands in for
+# CMS's where only the difference is given.
+PUBLISHED = {
+    "2016 track 1, A67373": (
+        2016, {"Current_Track_1": 1, "Current_Track_2": 0, "N_AB": 51150, "MinSavPerc": 0.0218,
+               "QualScore": 0.9932, "ABtotBnchmk": 667198021, "ABtotExp": 604446165}, 30540508, 1540),
+    "2016 at the limit, A00755": (
+        2016, {"Current_Track_1": 1, "N_AB": 6051, "MinSavPerc": 0.0359, "QualScore": 0.8866,
+               "ABtotBnchmk": 119762995, "ABtotExp": 91531752}, 11976300, 1),
+    "2016 track 3 loss, A17421": (
+        2016, {"Current_Track_3": 1, "MinSavPerc": 0, "QualScore": 1, "ABtotBnchmk": 102312000,
+               "ABtotExp": 102312000 + 3319801}, -1327920, 1),
+    "2022 enhanced, A1001": (
+        2022, {"Current_Track": "EN", "N_AB": 74992, "MinSavPerc": "2.00%", "QualScore": "89.41%",
+               "ABtotBnchmk": 966116777, "ABtotExp": 903712089}, 45867446, 1),
+    "2022 loss offset, A3632": (
+        2022, {"Current_Track": "EN", "MinSavPerc": "2.52%", "QualScore": "77.61%", "DisAdj": -3084351,
+               "ABtotBnchmk": 200000000, "ABtotExp": 207380155}, 0, 1),
+    "2024 reduced A, A5328": (
+        2024, {"Current_Track": "A", "N_AB": 9000, "MinSavPerc": 3.1, "QualScore": 80, "Met_AltQPS": "-",
+               "Rev_Exp_Cat": "Low Revenue", "Current_Start_Date": "1/1/2024", "ABtotBnchmk": 90000000,
+               "ABtotExp": 90000000 - 32084}, 6288, 1),
+    "2024 reduced E, A5347": (
+        2024, {"Current_Track": "E", "N_AB": 9000, "MinSavPerc": 2, "QualScore": 80,
+               "Rev_Exp_Cat": "Low Revenue", "Current_Start_Date": "1/1/2024", "ABtotBnchmk": 90000000,
+               "ABtotExp": 90000000 - 176988}, 43362, 1),
+    "2024 alternative standard, A2366": (
+        2024, {"Current_Track": "E", "N_AB": 9000, "MinSavPerc": 0.5, "QualScore": 76.63, "Met_QPS": 0,
+               "Met_AltQPS": 1, "ABtotBnchmk": 200000000, "ABtotExp": 200000000 - 10807317}, 4058007, 540),
+    "2024 loss in E, A2246": (
+        2024, {"Current_Track": "E", "N_AB": 9000, "MinSavPerc": 1, "QualScore": 80, "DisAdj": 699,
+               "ABtotBnchmk": 100000000, "ABtotExp": 101589652}, -476196, 1),
+    "2024 loss in enhanced, A2029": (
+        2024, {"Current_Track": "EN", "N_AB": 9000, "MinSavPerc": 1, "QualScore": 85, "DisAdj": 1382,
+               "ABtotBnchmk": 100000000, "ABtotExp": 103432303}, -1371539, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(PUBLISHED))
+def test_published_acos(puf: Writer, case: str) -> None:
+    year, cells, earned, tolerance = PUBLISHED[case]
+    payment = pay("mssp", puf(**cells), year=year)
+    assert payment.frame["earned_savings_losses"][0] == pytest.approx(earned, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("beneficiaries", "rate"),
+    [(1708, 0.0739), (2647, 0.0565), (3272, 0.0485), (4590, 0.0413), (4990, 0.0390), (5000, 0.039),
+     (51150, 0.0218), (60000, 0.02), (400_000, 0.02)],
+)  # fmt: skip
+def test_minimum_savings_rate_by_size(beneficiaries: int, rate: float) -> None:
+    bands = load_rules("mssp", 2022)["minimum_savings_rate_one_sided"]
+    computed = pl.DataFrame({"n": [beneficiaries]}).select(minimum_savings_rate(pl.col("n"), bands)).item()
+    assert computed == pytest.approx(rate, abs=0.00005)
+
+
+def test_what_if_and_break_even_agree(puf: Writer) -> None:
+    path = puf(Current_Track="B", ABtotBnchmk=100_000_000, ABtotExp=99_000_000, MinSavPerc="3.00%")
+    payment = pay("mssp", path, year=2022)
+    assert payment.frame["earned_savings_losses"].to_list() == [0.0]
+    turn = payment.break_even("A0001").row(0, named=True)
+    assert turn["expenditures_change"] == pytest.approx(-2_000_000)
+    assert turn["change_per_beneficiary"] == pytest.approx(-200)
+    after = payment.what_if({"expenditures": f"{turn['expenditures_change']}"})
+    assert after.frame["earned_savings_losses"][0] == pytest.approx(turn["earned_there"])
+    text = str(after.audit("A0001"))
+    for part in ("puf.csv, line 2, column ABtotBnchmk", "42 CFR 425.512(a)", "what if: expenditures"):
+        assert part in text
+
+
+def test_a_loss_limit_that_no_source_confirms_is_flagged_where_it_binds(puf: Writer) -> None:
+    cells = {"Current_Track": "C", "MinSavPerc": 1, "QualScore": 80, "ABtotBnchmk": 100_000_000}
+    small = pay("mssp", puf(**cells, ABtotExp=101_500_000), year=2024)
+    assert small.unverified == ()
+    large = pay("mssp", puf(**cells, ABtotExp=110_000_000), year=2024)
+    assert large.frame["earned_savings_losses"].to_list() == [-1_000_000]
+    assert large.unverified == ("loss_limit", "revenue_loss_limit")
+
+
+def test_revenue_lowers_the_loss_limit(puf: Writer, tmp_path: Path) -> None:
+    revenue = tmp_path / "revenue.csv"
+    revenue.write_text('aco_id,revenue\nA0001,"$20,000,000"\n', encoding="utf-8")
+    path = puf(Current_Track="C", MinSavPerc=1, QualScore=80, ABtotBnchmk=100_000_000, ABtotExp=110_000_000)
+    assert pay("mssp", path, year=2024, revenue=revenue).frame["loss_limit"].to_list() == [400_000]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"Current_Track": "Z"}, "track None is none"),
+        ({"Current_Track": "A", "BnchmkMinExp": 5}, "is not 5"),
+        ({"Current_Track": "A", "ABtotBnchmk": -5}, "below 0"),
+        ({"Current_Track": "A", "N_AB": ""}, "a number is needed"),
+        ({"Current_Track": "A", "year": 2021}, "give --year 2021"),
+        ({"Current_BASIC_A": 1, "Current_BASIC_B": 1}, "two tracks"),
+        ({}, "no column says the ACO's track"),
+    ],
+)
+def test_wrong_files_are_refused(puf: Writer, cells: dict[str, object], message: str) -> None:
+    row = {"ABtotBnchmk": 100, "ABtotExp": 90, **cells}
+    with pytest.raises(DataError, match=message):
+        pay("mssp", puf(**row), year=2022)
+
+
+def _earned(track: str, benchmark: float, spent: float, quality: float) -> float:
+    row = {
+        "track": track, "assigned_beneficiaries": 10_000, "benchmark": benchmark, "expenditures": spent,
+        "published_rate": 0.01, "quality_score": quality, "met_standard": True, "met_alternative": False,
+        "disaster_adjustment": 0.0, "revenue_category": None, "start_year": 2019, "rounding": 0.0,
+        "revenue": None,
+    }  # fmt: skip
+    types = {"revenue": pl.Float64, "revenue_category": pl.String}
+    frame = settle(pl.DataFrame([row], schema_overrides=types), load_rules("mssp", 2023))
+    return float(frame["earned_savings_losses"][0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from(["A", "B", "C", "D", "E", "EN"]), st.floats(0.7, 1.3), st.floats(0, 0.3), st.floats(0, 1)
+)
+def test_spending_more_never_earns_more_and_limits_hold(
+    track: str, spent: float, more: float, quality: float
+) -> None:
+    benchmark = 1e8
+    earned = _earned(track, benchmark, spent * benchmark, quality)
+    assert _earned(track, benchmark, (spent + more) * benchmark, quality) <= earned + 1e-6
+    limits = {"A": 0.1, "B": 0.1, "C": 0.1, "D": 0.1, "E": 0.1, "EN": 0.2}
+    floors = {"A": 0.0, "B": 0.0, "C": 0.01, "D": 0.02, "E": 0.04, "EN": 0.15}
+    assert -floors[track] * benchmark - 1 <= earned <= limits[track] * benchmark + 1
