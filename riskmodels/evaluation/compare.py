@@ -13,12 +13,12 @@ from riskmodels.evaluation.inputs import outcomes, patient_numbers, predictions
 from riskmodels.evaluation.ranked import THRESHOLDS, TOP, Layout, Ranked, measure, rank_rows
 from riskmodels.progress import track
 
-__all__ = ["compare"]
+__all__ = ["COMPARISON_SCHEMA", "compare"]
 
 Floats = npt.NDArray[np.float64]
 
 SCORE = "a score of points, not a probability"
-SCHEMA = {
+COMPARISON_SCHEMA: dict[str, Any] = {
     "metric": pl.String,
     "model": pl.String,
     "value": pl.Float64,
@@ -116,7 +116,7 @@ def compare(
                         for metric in full.names
                     ],
                 },
-                schema=SCHEMA,
+                schema=COMPARISON_SCHEMA,
             )
         )
     of_reference = pl.col("model") == reference

@@ -14,7 +14,8 @@ __all__ = ["Curves"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
-# A grid, not the model's own steps: a step of a ROC curve is a patient.
+# A grid, not the model's own steps: a step of a ROC curve is a patient. Points that rest on 1 to 10 rows,
+# right or wrong, flagged or not, are left out.
 GRID = np.linspace(0, 1, 101)
 THRESHOLD_GRID = np.arange(1, 61) / 100
 HISTOGRAM = np.linspace(0, 1, 51)
@@ -63,7 +64,7 @@ class Curves:
         mean = np.add.reduceat(self.tied.weight * self.tied.risk, self.bins) / n
         observed = self._observed(self.tied)
         lower, upper = percentiles(np.array(self.rates).reshape(-1, len(n)), level)
-        if min(self.tied.events.sum(), n.sum() - self.tied.events.sum()) < SMALLEST_CELL:
+        if self._few():
             observed = lower = upper = np.full(len(n), np.nan)
         # Bins lie by falling risk; a plot reads from the left.
         return {
@@ -77,13 +78,14 @@ class Curves:
     def _decision(self, level: float) -> dict[str, Floats]:
         rate = self.tied.events.sum() / self.tied.weight.sum()
         lower, upper = percentiles(np.array(self.benefits).reshape(-1, len(THRESHOLD_GRID)), level)
+        true, chosen = _flagged(self.tied)
+        shown = {"model": _net_benefit(self.tied), "lower": lower, "upper": upper}
+        small = self._small(true, chosen - true)
+        treat_all = rate - (1 - rate) * THRESHOLD_GRID / (1 - THRESHOLD_GRID)
         return {
             "threshold": THRESHOLD_GRID,
-            "model": _net_benefit(self.tied),
-            "lower": lower,
-            "upper": upper,
-            "treat_all": rate - (1 - rate) * THRESHOLD_GRID / (1 - THRESHOLD_GRID),
-            "treat_none": np.zeros(len(THRESHOLD_GRID)),
+            **{name: np.where(small, np.nan, values) for name, values in shown.items()},
+            "treat_all": np.full(len(THRESHOLD_GRID), np.nan) if self._few() else treat_all,
         }
 
     def _histogram(self) -> dict[str, Floats]:
@@ -105,16 +107,37 @@ class Curves:
         last = np.append(np.diff(false) > 0, True)
         rate = np.interp(GRID, (false / false[-1])[last], (true / true[-1])[last])
         first = np.searchsorted(true / true[-1], np.maximum(GRID, 1 / true[-1]) - 1e-12)
+        precision = true[first] / flagged[first]
+        small = self._small(rate * true[-1], GRID * false[-1])
         return {
-            "roc": {"false_positive_rate": GRID, "true_positive_rate": rate},
-            "precision_recall": {"recall": GRID, "precision": true[first] / flagged[first]},
+            "roc": {"false_positive_rate": GRID, "true_positive_rate": np.where(small, np.nan, rate)},
+            "precision_recall": {
+                "recall": GRID,
+                "precision": np.where(self._small(true[first], false[first]), np.nan, precision),
+            },
         }
+
+    def _few(self) -> bool:
+        """Tell whether the rows with, or without, an event are too few to show any count."""
+        events, rows = self.tied.events.sum(), self.tied.weight.sum()
+        return bool(min(events, rows - events) < SMALLEST_CELL)
+
+    def _small(self, true: Floats, false: Floats) -> Any:
+        """Tell at which cuts the events or non-events on either side number 1 to 10."""
+        events, rows = self.tied.events.sum(), self.tied.weight.sum()
+        counts = np.stack([true, false, events - true, rows - events - false])
+        # Interpolated counts are no whole numbers: 0.2 rows are none.
+        return np.any((counts > 0.5) & (counts < SMALLEST_CELL), axis=0)
+
+
+def _flagged(tied: Tied) -> tuple[Floats, Floats]:
+    """Return the events and the rows at or above each threshold."""
+    flagged = np.searchsorted(-tied.risk, -THRESHOLD_GRID, side="right")
+    return np.r_[0.0, np.cumsum(tied.events)][flagged], np.r_[0.0, np.cumsum(tied.weight)][flagged]
 
 
 def _net_benefit(tied: Tied) -> Floats:
-    flagged = np.searchsorted(-tied.risk, -THRESHOLD_GRID, side="right")
-    true = np.r_[0.0, np.cumsum(tied.events)][flagged]
-    chosen = np.r_[0.0, np.cumsum(tied.weight)][flagged]
+    true, chosen = _flagged(tied)
     return (true - (chosen - true) * THRESHOLD_GRID / (1 - THRESHOLD_GRID)) / tied.weight.sum()
 
 

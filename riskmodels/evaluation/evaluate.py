@@ -229,7 +229,7 @@ def _warnings(truth: Floats) -> tuple[str, ...]:
     fewer = int(min(truth.sum(), len(truth) - truth.sum()))
     if fewer >= ENOUGH_EVENTS:
         return ()
-    count = f"fewer than {SMALLEST_CELL}" if fewer < SMALLEST_CELL else str(fewer)
+    count = f"Fewer than {SMALLEST_CELL}" if fewer < SMALLEST_CELL else f"Only {fewer}"
     what = "events" if truth.sum() == fewer else "rows without the event"
     advice = f"At least {ENOUGH_EVENTS} are advised (Collins, Ogundimu & Altman 2016)."
-    return (f"Only {count} {what}: too few to judge a model by. {advice}",)
+    return (f"{count} {what}: too few to judge a model by. {advice}",)

@@ -29,6 +29,8 @@ BY_GROUP_SCHEMA = {
     **METRICS_SCHEMA,
 }
 FORMAT = 1
+# With few events, or few without, these give their number away.
+RATES = ("observed_rate", "observed_expected", "scaled_brier")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,34 @@ class Evaluation:
             raise DataError(f"this evaluation has no metric {metric!r}", fix=hint)
         row = found.row(0, named=True)
         return Interval(*(math.nan if row[key] is None else row[key] for key in ("value", "lower", "upper")))
+
+    def withheld(self, metric: str, value: float | None = None) -> bool:
+        """Tell whether a count of 1 to 10 could be worked out from a metric, so that it may not be shown.
+
+        Parameters
+        ----------
+        value : float, optional
+            The metric of another model on the same rows; of this one where it is None.
+        """
+        value = self[metric].value if value is None else value
+        events, others = self.n_events, self.n_rows - self.n_events
+        name, _, at = metric.partition("@")
+        if math.isnan(value):
+            return False
+        if name in RATES:
+            return 0 < min(events, others) < SMALLEST_CELL
+        if name in ("sensitivity", "ppv"):
+            flagged = self.n_rows * float(at.removeprefix("top").removesuffix("%")) / 100
+            true = value * (flagged if name == "ppv" else events)
+            cells = (true, flagged - true, events - true, others - flagged + true)
+            return any(0.5 < cell < SMALLEST_CELL for cell in cells)
+        if name.startswith("net_benefit"):
+            curve = self.curves["decision"]
+            nearest = min(
+                range(len(curve["threshold"])), key=lambda i: abs(curve["threshold"][i] - float(at))
+            )
+            return curve["model"][nearest] is None
+        return False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold (None for what is not defined)."""
@@ -133,6 +163,9 @@ class Evaluation:
         shown = self.metrics.filter(~pl.col("metric").str.starts_with("net_benefit_gain")).to_dicts()
         width = max((len(metric_label(row["metric"])) for row in shown), default=0)
         for row in shown:
+            if self.withheld(row["metric"]):
+                lines.append(f"  {metric_label(row['metric']):<{width}}  withheld: rests on fewer than 11")
+                continue
             value = format_metric(row["metric"], row["value"])
             limits = format_interval(row["metric"], row["lower"], row["upper"])
             interval = f" ({limits})" if limits else ""

@@ -32,6 +32,7 @@ __all__ = [
 
 BLUE = COLOURS["blue"]
 DIRECTION_COLOURS = {"higher raises risk": COLOURS["vermilion"], "higher lowers risk": BLUE}
+WITHHELD = "withheld: too few rows with, or without, the outcome"
 OTHER_DIRECTION = "depends on the value"
 
 
@@ -65,7 +66,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
         )
         ax.legend(loc="upper left")
     else:
-        note(ax, "withheld: fewer than 11 rows with or without the outcome")
+        note(ax, WITHHELD)
     ax.set(xlim=(0, limit), ylim=(0, max(limit, float(np.nanmax([*upper, *observed, 0.05])) * 1.05)))
     ax.set_ylabel("Observed rate")
     low, high = np.array(spread["low"]), np.array(spread["high"])
@@ -88,12 +89,14 @@ def plot_decision_curve(evaluation: Evaluation) -> Figure:
     # Beyond three times the event rate few are flagged and all curves lie on zero.
     rate = evaluation.n_events / evaluation.n_rows
     last = float(np.clip(3 * rate, 0.15, 0.6))
-    inside = threshold <= last + 1e-9
+    inside = (threshold <= last + 1e-9) & np.isfinite(model)
     ax.fill_between(threshold[inside], curve["lower"][inside], curve["upper"][inside], color=BAND, lw=0)
     ax.plot(threshold[inside], model[inside], color=BLUE, label=evaluation.name)
+    if not inside.any():
+        note(ax, WITHHELD)
     ax.plot(
-        threshold[inside],
-        curve["treat_all"][inside],
+        threshold,
+        curve["treat_all"],
         color=COLOURS["vermilion"],
         lw=1.4,
         ls=(0, (5, 2)),
@@ -115,14 +118,16 @@ def plot_roc(evaluation: Evaluation) -> Figure:
     drawn, ax = figure(4.3)
     curve = evaluation.curves["roc"]
     ax.plot([0, 1], [0, 1], color=QUIET, lw=1.2, ls=(0, (4, 3)))
-    ax.plot(_array(curve["false_positive_rate"]), _array(curve["true_positive_rate"]), color=BLUE)
+    false, true = (_array(curve[key]) for key in ("false_positive_rate", "true_positive_rate"))
+    shown = np.isfinite(true)
     area = evaluation["auroc"]
-    if np.isfinite(area.value):
+    if shown.any():
+        ax.plot(np.r_[0, false[shown], 1], np.r_[0, true[shown], 1], color=BLUE)
         ax.text(
             0.96, 0.06, f"AUROC {area.value:.3f}", transform=ax.transAxes, ha="right", color=INK, fontsize=11
         )
     else:
-        note(ax, "one class only")
+        note(ax, WITHHELD)
     ax.set(xlim=(0, 1), ylim=(0, 1.005))
     ax.set_xlabel("Flagged among those without the outcome")
     ax.set_ylabel("Flagged among those with it")
@@ -138,15 +143,14 @@ def plot_precision_recall(evaluation: Evaluation) -> Figure:
     curve = evaluation.curves["precision_recall"]
     recall, precision = _array(curve["recall"]), _array(curve["precision"])
     rate = evaluation.n_events / evaluation.n_rows
-    ax.axhline(rate, color=QUIET, lw=1.2, ls=(0, (4, 3)))
-    # The first few flagged decide the precision at the left edge; it swings between 0 and 1 there.
-    steady = recall * evaluation.n_events >= 11
+    steady = np.isfinite(precision)
     ax.plot(recall[steady], precision[steady], color=BLUE)
-    if steady.any() and np.isfinite(precision[steady]).any():
+    if steady.any():
+        ax.axhline(rate, color=QUIET, lw=1.2, ls=(0, (4, 3)))
         ax.text(0.98, rate * 0.97, "flagged at random", ha="right", va="top", color=MUTED, fontsize=10.5)
         ax.set_ylim(0, min(1.0, float(np.nanmax(precision[steady])) * 1.15))
     else:
-        note(ax, "withheld: fewer than 11 rows with the outcome")
+        note(ax, WITHHELD)
     ax.set_xlim(0, 1)
     ax.set_xlabel("Recall: share of the outcomes that is flagged")
     ax.set_ylabel("Precision: share of the flagged with it")

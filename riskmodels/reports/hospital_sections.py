@@ -15,6 +15,7 @@ from riskmodels.reports.writing import count, decimal, dollars, percent, span
 __all__ = ["benchmark_view", "payment_view", "withhold"]
 
 MOST_HOSPITALS = 30
+MOST_PAID = 18
 BENCHMARK_COLUMNS = ("n", "observed", "expected", "ratio", "ratio_lower", "ratio_upper")
 
 
@@ -132,7 +133,7 @@ def payment_view(payment: pl.DataFrame, summary: PaymentSummary, hidden: set[str
         payment["payment_reduction_dollars"].null_count() < payment.height
     )
     order = ["payment_reduction_dollars" if with_dollars else "payment_reduction", entity]
-    top = shown.sort(order, descending=[True, False], nulls_last=True).head(MOST_HOSPITALS)
+    top = shown.sort(order, descending=[True, False], nulls_last=True).head(MOST_PAID)
     with_interval = "payment_adjustment_factor_lower" in payment.columns
     rows = [
         {

@@ -11,6 +11,8 @@ import polars as pl
 
 from riskmodels import __version__
 from riskmodels.evaluation import Evaluation
+from riskmodels.evaluation.compare import COMPARISON_SCHEMA
+from riskmodels.evaluation.drivers import DRIVERS_SCHEMA
 from riskmodels.files import atomic_file
 from riskmodels.reports.hospital_sections import benchmark_view, payment_view, withhold
 from riskmodels.reports.sections import comparison_view, drivers_view, evaluation_view, training_view
@@ -92,7 +94,7 @@ def write_report(
         payment_summary = PaymentSummary("Payment")
     elif not isinstance(payment_summary, PaymentSummary):
         payment_summary = PaymentSummary.from_dict(payment_summary)
-    drivers, comparison = _frame(drivers), _frame(comparison)
+    drivers, comparison = _frame(drivers, DRIVERS_SCHEMA), _frame(comparison, COMPARISON_SCHEMA)
     hospitals, hidden = None, set()
     if (given := _frame(benchmark)) is not None:
         safe = withhold(given)
@@ -111,7 +113,9 @@ def write_report(
         "evaluation": None if evaluation is None else evaluation_view(evaluation),
         "settings": None if evaluation is None else evaluation.settings,
         "size": None if evaluation is None else evaluation,
-        "comparison": None if comparison is None else comparison_view(comparison),
+        "comparison": None
+        if comparison is None or evaluation is None
+        else comparison_view(comparison, evaluation),
         "drivers": None if drivers is None else drivers_view(drivers),
         "benchmark": hospitals,
         "payment": pays,
@@ -134,8 +138,12 @@ def write_report(
     return Path(path)
 
 
-def _frame(given: Any) -> pl.DataFrame | None:
-    return None if given is None else nw.from_native(given, eager_only=True).to_polars()
+def _frame(given: Any, schema: Mapping[str, Any] | None = None) -> pl.DataFrame | None:
+    """Return a frame; columns that came through JSON or CSV without a value get their type back."""
+    if given is None:
+        return None
+    frame = nw.from_native(given, eager_only=True).to_polars()
+    return frame.cast({name: kind for name, kind in (schema or {}).items() if name in frame.columns})
 
 
 def _template(name: str) -> str:

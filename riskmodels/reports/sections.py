@@ -16,9 +16,10 @@ from riskmodels.reports.writing import count, decimal, percent, small_count
 
 __all__ = ["comparison_view", "drivers_view", "evaluation_view", "figure_view", "training_view"]
 
-HEADLINE = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept")
 COMPARED = ("auroc", "auprc", "brier", "calibration_slope", "ppv@top10%")
 GROUPED = ("auroc", "calibration_slope", "observed_expected")
+LIMITS = ("value", "lower", "upper")
+DIFFERENCES = ("difference", "difference_lower", "difference_upper")
 MOST_PROFILES = 8
 # The metrics of ranking come first: AUROC, AUPRC, sensitivity and PPV at three shares.
 RANKED = 8
@@ -102,11 +103,12 @@ def evaluation_view(evaluation: Evaluation) -> dict[str, Any]:
     rows = [
         {
             "metric": metric_label(row["metric"]),
-            "value": format_metric(row["metric"], row["value"]),
-            "interval": format_interval(row["metric"], row["lower"], row["upper"]).replace("-", "–"),
+            "value": "withheld" if withheld else format_metric(row["metric"], row["value"]),
+            "interval": "" if withheld else _interval(row["metric"], row["lower"], row["upper"]),
             "note": row["note"] or "",
         }
         for row in evaluation.metrics.to_dicts()
+        for withheld in [evaluation.withheld(row["metric"])]
         if not row["metric"].startswith("net_benefit_gain")
     ]
     area, slope = evaluation["auroc"], evaluation["calibration_slope"]
@@ -171,7 +173,7 @@ def _groups(evaluation: Evaluation) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def comparison_view(comparison: pl.DataFrame) -> dict[str, Any]:
+def comparison_view(comparison: pl.DataFrame, evaluation: Evaluation) -> dict[str, Any]:
     """Return the models side by side, with differences from the reference."""
     metrics = [metric for metric in COMPARED if metric in set(comparison["metric"])]
     reference = comparison["reference"][0]
@@ -179,21 +181,29 @@ def comparison_view(comparison: pl.DataFrame) -> dict[str, Any]:
     differences: list[dict[str, Any]] = []
     for (model,), part in comparison.group_by("model", maintain_order=True):
         found = {row["metric"]: row for row in part.to_dicts()}
-        chosen = [found[metric] for metric in metrics]
-        values.append({"model": model, "cells": [_cell(row, "value", "lower", "upper") for row in chosen]})
+        chosen = [_safe(found[metric], evaluation) for metric in metrics]
+        values.append({"model": model, "cells": [_cell(row, *LIMITS) for row in chosen]})
         if model != reference:
-            names = ("difference", "difference_lower", "difference_upper")
-            differences.append({"model": model, "cells": [_cell(row, *names) for row in chosen]})
+            differences.append({"model": model, "cells": [_cell(row, *DIFFERENCES) for row in chosen]})
     columns = [metric_label(metric).partition(" (")[0] for metric in metrics]
     return {"columns": columns, "rows": values, "differences": differences, "reference": reference}
+
+
+def _safe(row: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+    """Empty a metric, and its difference, from which a small cell could be worked out."""
+    small = row["value"] is not None and evaluation.withheld(row["metric"], row["value"])
+    return {**row, **dict.fromkeys(DIFFERENCES + LIMITS, None)} if small else row
 
 
 def _cell(row: Mapping[str, Any], value: str, lower: str, upper: str) -> dict[str, str]:
     text = format_metric(row["metric"], row[value])
     if value == "difference" and text[0].isdigit():
         text = f"+{text}"
-    interval = format_interval(row["metric"], row[lower], row[upper]).replace("-", "–")
-    return {"value": text, "interval": interval}
+    return {"value": text, "interval": _interval(row["metric"], row[lower], row[upper])}
+
+
+def _interval(metric: str, lower: float | None, upper: float | None) -> str:
+    return format_interval(metric, lower, upper).replace("-", "–")
 
 
 def drivers_view(drivers: pl.DataFrame) -> dict[str, Any]:

@@ -87,9 +87,11 @@ def _use(evaluation: Evaluation) -> str:
     else:
         calibration = f"Predicted risks need recalibration before use (calibration slope {slope.value:.2f}"
         calibration += f", observed/expected {ratio.value:.2f})"
-    if "ppv@top10%" not in set(evaluation.metrics["metric"]) or math.isnan(evaluation["ppv@top10%"].value):
+    if "ppv@top10%" not in set(evaluation.metrics["metric"]):
         return f"{calibration}."
     found, right = evaluation["sensitivity@top10%"].value, evaluation["ppv@top10%"].value
+    if math.isnan(right) or evaluation.withheld("ppv@top10%"):
+        return f"{calibration}."
     return (
         f"{calibration}. Flagging the tenth with the highest risk finds {found:.0%} of all outcomes; "
         f"{right:.0%} of those flagged have one."
@@ -111,6 +113,8 @@ def tiles(
     ):
         if evaluation is not None and metric in set(evaluation.metrics["metric"]):
             found = evaluation[metric]
+            if evaluation.withheld(metric):
+                continue
             interval = format_interval(metric, found.lower, found.upper).replace("-", "–")
             shown.append({"label": label, "value": format_metric(metric, found.value), "note": interval})
     if not shown:

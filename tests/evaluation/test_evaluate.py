@@ -211,6 +211,23 @@ def test_few_events_are_said_and_very_few_are_not_counted():
     )
 
 
+def test_metrics_that_rest_on_a_small_cell_are_not_shown():
+    """Of 200 rows ten are flagged: whatever share of them had the event, it is a count of 1 to 10."""
+    y, p, ids = cohort(200, seed=3)
+    measured = evaluate(y, p, ids, n_bootstrap=0)
+    assert measured.withheld("ppv@top5%")
+    assert not measured.withheld("auroc")
+    assert "PPV, top 5% flagged           withheld" in measured.to_text()
+    large = evaluate(*cohort(), n_bootstrap=0)
+    assert not any(large.withheld(metric) for metric in large.metrics["metric"])
+
+
+def test_the_rate_of_very_few_events_is_not_shown():
+    measured = evaluate([0] * 50 + [1] * 3, np.linspace(0.1, 0.9, 53), n_bootstrap=0)
+    assert measured.withheld("observed_rate")
+    assert measured.curves["decision"]["treat_all"] == [None] * 60
+
+
 def test_a_metric_that_is_not_there_gets_a_hint():
     with pytest.raises(DataError, match="did you mean 'auroc'"):
         evaluate([0, 1], [0.1, 0.2], n_bootstrap=0)["aurocc"]
@@ -229,13 +246,18 @@ def test_curves_hold_no_row_and_no_small_bin():
         for low, rate, high in zip(bins["lower"], bins["observed"], bins["upper"], strict=True)
     )
     assert all(rows is None or rows == 0 or rows >= 11 for rows in curves["histogram"]["rows"])
+    flagged = [(p >= threshold, y == 1) for threshold in curves["decision"]["threshold"]]
+    for (high, event), benefit in zip(flagged, curves["decision"]["model"], strict=True):
+        cells = [(a & b).sum() for a in (high, ~high) for b in (event, ~event)]
+        assert (benefit is None) == any(0 < cell < 11 for cell in cells)
 
 
 def test_the_roc_curve_holds_the_area():
     y, p, ids = cohort(20_000)
     measured = evaluate(y, p, ids, n_bootstrap=0)
     curve = measured.curves["roc"]
-    area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    points = [(x, y) for x, y in zip(*curve.values(), strict=True) if y is not None]
+    area = np.trapezoid([0, *(y for _, y in points), 1], [0, *(x for x, _ in points), 1])
     assert area == pytest.approx(measured["auroc"].value, abs=0.002)
 
 
