@@ -152,22 +152,22 @@ def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> list[pl.Series
         rows, n_keys = _rows(shard, frame, table, plan.known_only)
         for run in table.passes:
             found = _cases(cases, frame["person"], run.anchor)
-            filled = np.ascontiguousarray(out[run.columns])
-            look_back(rows, found, run.program._replace(n_keys=n_keys), filled)
-            out[run.columns] = filled
-    series = []
-    for n, part in enumerate(plan.parts):
-        column = pl.Series(part.name, out[n])
-        series.append(column.fill_nan(None) if np.isnan(part.spec.absent) else column)
-    return series
+            look_back(rows, found, run.program._replace(n_keys=n_keys), out)
+    frame = pl.DataFrame([pl.Series(part.name, out[n]) for n, part in enumerate(plan.parts)])
+    missing = [part.name for part in plan.parts if np.isnan(part.spec.absent)]
+    return frame.with_columns(pl.col(missing).fill_nan(None)).get_columns()
 
 
 def _ordered(shard: Shard, table: str) -> pl.DataFrame:
     """Return a table sorted by person and the time that counts: an encounter's end, an event's time."""
     if table == "event":
         return shard.event
-    # Stays overlap seldom, so that the stored order (by start) is nearly this one.
-    return shard.encounter.sort("person", "end", "start", "encounter")
+    # The stored order is (person, start, end, encounter): only a stable sort by (person, end) is missing.
+    person, end = shard.encounter["person"].to_numpy(), shard.encounter["end"].to_physical().to_numpy()
+    ahead = (person[1:] == person[:-1]) & (end[1:] < end[:-1])
+    if not ahead.any():
+        return shard.encounter
+    return shard.encounter.sort("person", "end", maintain_order=True)
 
 
 def _rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) -> tuple[Rows, int]:
@@ -206,7 +206,7 @@ def _value(frame: pl.DataFrame, name: str) -> np.ndarray:
     if name == "length_of_stay":
         days = pl.col("end").dt.date() - pl.col("start").dt.date()
         return frame.select(days.dt.total_days().cast(pl.Float64)).to_series().to_numpy()
-    return frame[name].cast(pl.Float64).to_numpy()
+    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()  # faster than nulls to NumPy
 
 
 def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """From specifications to the arrays that the window kernel runs on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any as AnyValue
 
@@ -27,7 +27,6 @@ class Pass:
     """One run of the kernel over a table: the columns that share an anchor."""
 
     anchor: str
-    columns: list[int]
     program: Program
 
 
@@ -159,17 +158,17 @@ class _Codes:
 def _pass(
     plan: TablePlan, parts: Sequence[Part], anchor: str, numbers: list[int], codes: _Codes, known_only: bool
 ) -> Pass:
-    slots: dict[tuple[Source, str | None], list[int]] = {}
+    slots: dict[tuple[Source, str | None], dict[tuple[AnyValue, ...], list[int]]] = {}
     for n in numbers:
-        slots.setdefault((parts[n].spec.source, parts[n].group), []).append(n)
-    columns = [n for members in slots.values() for n in members]
-    chosen = [parts[n] for n in columns]
-    kinds = KINDS[plan.table]
-    by_kind: list[list[int]] = [[] for _ in kinds]
+        spec, window = parts[n].spec, parts[n].window
+        measures = slots.setdefault((spec.source, parts[n].group), {})
+        nested = (spec.aggregation, spec.value, window.near, window if window.stay else None)
+        measures.setdefault(nested, []).append(n)
+    by_kind: list[list[int]] = [[] for _ in KINDS[plan.table]]
     by_code: list[tuple[np.ndarray, int]] = []
     slot_kinds, slot_marks = [], []
     for number, (source, group) in enumerate(slots):
-        taken = [kinds.index(kind) for kind in source.kinds or kinds]
+        taken = [KINDS[plan.table].index(kind) for kind in source.kinds or KINDS[plan.table]]
         slot_kinds.append(sum(1 << kind for kind in taken))
         slot_marks.append(sum(1 << _place(plan.conditions, condition) for condition in source.where))
         listed = None if isinstance(source, Encounters) else codes.of(source, group)
@@ -180,46 +179,61 @@ def _pass(
             by_code.append((listed, number))
     if len(plan.conditions) > 64:
         raise SpecError(f"A feature set can have at most 64 different where= conditions on {plan.table}s.")
-    values = [part.spec.value for part in chosen]
-    distinct = [part.spec.aggregation == "distinct" for part in chosen]
-    value = [-1 if d or v is None else _place(plan.values, v) for v, d in zip(values, distinct, strict=True)]
-    key = [_place(plan.keys, v) if d and v else -1 for v, d in zip(values, distinct, strict=True)]
-    far = [part.window.far for part in chosen]
-    any_stay = any(part.window.stay for part in chosen)
     code_start, code_slots = _csr(by_code, codes.size if by_code else 0)
+    ladders = [
+        sorted(ladder, key=lambda n: parts[n].window.far)
+        for measures in slots.values()
+        for ladder in measures.values()
+    ]
+    chosen = [parts[ladder[-1]] for ladder in ladders]  # a measure, by its farthest window
+    distinct = [part.spec.aggregation == "distinct" for part in chosen]
+    value, key = [], []
+    for part, keyed in zip(chosen, distinct, strict=True):
+        asked = part.spec.value
+        value.append(-1 if keyed or asked is None else _place(plan.values, asked))
+        key.append(_place(plan.keys, asked) if keyed else -1)
+    reach = [part.window.far for part in chosen]
+    any_stay = any(part.window.stay for part in chosen)
     program = Program(
-        by_kind_start=fixed(np.cumsum([0, *map(len, by_kind)]), np.int32),
-        by_kind=fixed([slot for members in by_kind for slot in members], np.int32),
+        by_kind_start=_starts(by_kind),
+        by_kind=fixed([slot for members in by_kind for slot in members], np.uint32),
         by_code_start=code_start,
         by_code=code_slots,
         slot_kinds=fixed(slot_kinds, np.uint64),
         slot_marks=fixed(slot_marks, np.uint64),
-        slot_start=fixed(np.cumsum([0, *map(len, slots.values())]), np.int32),
-        far=fixed(far, np.int64),
+        slot_start=_starts(slots.values()),
         near=fixed([part.window.near for part in chosen], np.int64),
+        reach=fixed(reach, np.int64),
         with_stay=fixed([part.window.stay for part in chosen], np.bool_),
         how=fixed([AGGREGATIONS[part.spec.aggregation] for part in chosen], np.int8),
         value=fixed(value, np.int32),
         key=fixed(key, np.int32),
         seen=fixed(np.cumsum(distinct) - 1, np.int32),
-        longest=2**62 if any_stay else max(far),
+        window_start=_starts(ladders),
+        far=fixed([parts[n].window.far for ladder in ladders for n in ladder], np.int64),
+        place=fixed([n for ladder in ladders for n in ladder], np.int32),
+        longest=2**62 if any_stay else max(reach),
         any_stay=any_stay,
         only_known=known_only,
         n_seen=sum(distinct),
         n_keys=0,
     )
-    return Pass(anchor, columns, program)
+    return Pass(anchor, program)
+
+
+def _starts(lists: Iterable[Sized]) -> np.ndarray:
+    return fixed(np.cumsum([0, *map(len, lists)]), np.uint32)
 
 
 def _csr(entries: list[tuple[np.ndarray, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each code, where its slots start and the slots themselves."""
     if not entries:
-        return fixed([0], np.int32), fixed([], np.int32)
+        return fixed([0], np.uint32), fixed([], np.uint32)
     code = np.concatenate([codes for codes, _ in entries]).astype(np.int64)
     slot = np.concatenate([np.full(codes.size, number, np.int32) for codes, number in entries])
     order = np.argsort(code, kind="stable")
     counts = np.bincount(code, minlength=size)
-    return fixed(np.concatenate([[0], np.cumsum(counts)]), np.int32), fixed(slot[order], np.int32)
+    return fixed(np.concatenate([[0], np.cumsum(counts)]), np.uint32), fixed(slot[order], np.uint32)
 
 
 def _place(items: list[AnyValue], item: AnyValue) -> int:

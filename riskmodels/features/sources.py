@@ -61,11 +61,11 @@ class Window:
             value = f"{value}d"
         if not isinstance(value, str):
             raise _no_window(value)
-        span, _, stay = value.partition("+")
-        if stay not in ("", "stay"):
-            raise _no_window(value)
-        if span == "stay" and not stay:
+        if value == "stay":
             return cls(0, 0, True)
+        span, plus, stay = value.partition("+")
+        if plus and stay != "stay":
+            raise _no_window(value)
         near, _, far = span.rpartition(":")
         window = cls(_span(far, value), _span(near, value) if near else 0, bool(stay))
         if window.far <= window.near:

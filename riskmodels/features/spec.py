@@ -107,6 +107,10 @@ class LookBack:
             raise SpecError(f"{who} has no window: give at least one, such as windows=('90d',).")
         if len(set(self.windows)) < len(self.windows):
             raise SpecError(f"{who} lists a window twice: {[str(w) for w in self.windows]}.")
+        if self.needs_age and any(w.stay for w in self.windows):
+            raise SpecError(
+                f"{who} measures time before the anchor, so its windows cannot hold the stay itself."
+            )
         if self.options is None:
             if self.value is not None:
                 raise SpecError(f"{who} takes no value= column; got {self.value!r}.")
@@ -120,10 +124,6 @@ class LookBack:
         elif self.value not in options:
             hint = did_you_mean(self.value, options)
             raise SpecError(f"{who}: an {self.source.table} has no value {self.value!r}. {hint}")
-        if self.needs_age and any(w.stay for w in self.windows):
-            raise SpecError(
-                f"{who} measures time before the anchor, so its windows cannot hold the stay itself."
-            )
 
     def to_dict(self) -> dict[str, AnyValue]:
         """Return the specification as plain JSON values."""

@@ -63,22 +63,32 @@ class Cases(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Which columns take which rows. A slot is a set of columns that ask for the same rows."""
+    """Which columns take which rows.
 
-    by_kind_start: np.ndarray  # int32 (kinds + 1): the slots that take every code of a kind
+    A slot asks for some rows; its measures aggregate them. A measure fills a column for each of its windows,
+    nearest first: the state it is in when the walk leaves a window is what that window holds, so that a row
+    is taken in once, however many windows it lies in. Windows that hold the stay's own rows are not
+    nested in time, and have a measure each.
+    """
+
+    # Places are unsigned: Numba then leaves out the check for indices that count from the end.
+    by_kind_start: np.ndarray  # uint32 (kinds + 1): the slots that take every code of a kind
     by_kind: np.ndarray
-    by_code_start: np.ndarray  # int32 (codes + 1): the slots that take a code
+    by_code_start: np.ndarray  # uint32 (codes + 1): the slots that take a code
     by_code: np.ndarray
     slot_kinds: np.ndarray  # uint64 (slots): the kinds a slot takes, a bit each
     slot_marks: np.ndarray  # uint64 (slots): the conditions a slot asks for
-    slot_start: np.ndarray  # int32 (slots + 1): its columns
-    far: np.ndarray  # int64 (columns): the window is [anchor - far, anchor - near)
-    near: np.ndarray
-    with_stay: np.ndarray  # bool (columns): the index stay's own rows count too
-    how: np.ndarray  # int8 (columns)
-    value: np.ndarray  # int32 (columns): which of the values, -1 for none
-    key: np.ndarray  # int32 (columns): which of the keys, -1 for none
-    seen: np.ndarray  # int32 (columns): place among the columns that have a key
+    slot_start: np.ndarray  # uint32 (slots + 1): its measures
+    near: np.ndarray  # int64 (measures): its windows are [anchor - far, anchor - near)
+    reach: np.ndarray  # int64 (measures): the farthest far
+    with_stay: np.ndarray  # bool (measures): the index stay's own rows count too
+    how: np.ndarray  # int8 (measures)
+    value: np.ndarray  # int32 (measures): which of the values, -1 for none
+    key: np.ndarray  # int32 (measures): which of the keys, -1 for none
+    seen: np.ndarray  # int32 (measures): place among the measures that have a key
+    window_start: np.ndarray  # uint32 (measures + 1): its windows
+    far: np.ndarray  # int64 (windows)
+    place: np.ndarray  # int32 (windows): the row of `out` that is filled
     longest: int  # microseconds
     any_stay: bool
     only_known: bool
@@ -181,10 +191,11 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
 
     Time: one binary search a case, and one step for each row in its longest window.
     """
-    n_columns = program.how.size
-    state = np.zeros((n_columns, WIDTH))
-    started = np.zeros(n_columns, np.bool_)
-    touched = np.empty(n_columns, np.int32)
+    n_measures = program.how.size
+    state = np.zeros((n_measures, WIDTH))
+    window = np.zeros(n_measures, np.uint32)  # where the walk is: the nearest window it has not left
+    started = np.zeros(n_measures, np.bool_)
+    touched = np.empty(n_measures, np.uint32)
     seen = np.zeros((program.n_seen, program.n_keys), np.int32)  # the last case + 1 that met the key
     with_codes = program.by_code_start.size > 1
     with_marks = rows.marks.size > 0
@@ -220,27 +231,34 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                         continue
                 if with_marks and (rows.marks[r] & program.slot_marks[slot]) != program.slot_marks[slot]:
                     continue
-                for c in range(program.slot_start[slot], program.slot_start[slot + 1]):
-                    inside = program.near[c] < elapsed <= program.far[c]
-                    if not (inside or (own and program.with_stay[c])):
+                for m in range(program.slot_start[slot], program.slot_start[slot + 1]):
+                    inside = program.near[m] < elapsed <= program.reach[m]
+                    if not (inside or (own and program.with_stay[m])):
                         continue
                     value = 0.0
-                    if program.value[c] >= 0:
-                        value = rows.values[program.value[c], r]
+                    if program.value[m] >= 0:
+                        value = rows.values[program.value[m], r]
                         if np.isnan(value):
                             continue
-                    if program.key[c] >= 0:
-                        key = rows.keys[program.key[c], r]
-                        if key < 0 or seen[program.seen[c], key] == i + 1:
+                    if program.key[m] >= 0:
+                        key = rows.keys[program.key[m], r]
+                        if key < 0 or seen[program.seen[m], key] == i + 1:
                             continue
-                        seen[program.seen[c], key] = i + 1
-                    if not started[c]:
-                        started[c] = True
-                        state[c] = 0.0
-                        touched[n_touched] = c
+                        seen[program.seen[m], key] = i + 1
+                    if not started[m]:
+                        started[m] = True
+                        touched[n_touched] = m
                         n_touched += 1
-                    _take(program.how[c], state[c], age, value)
+                        state[m] = 0.0
+                        window[m] = program.window_start[m]
+                        while inside and elapsed > program.far[window[m]]:
+                            window[m] += 1
+                    while inside and elapsed > program.far[window[m]]:
+                        out[program.place[window[m]], i] = state[m, 0]
+                        window[m] += 1
+                    _take(program.how[m], state[m], age, value)
         for j in range(n_touched):
-            c = touched[j]
-            started[c] = False
-            out[c, i] = state[c, 0]
+            measure = touched[j]
+            started[measure] = False
+            for w in range(window[measure], program.window_start[measure + 1]):
+                out[program.place[w], i] = state[measure, 0]
