@@ -28,7 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_MODULES = {"aco-reach": "aco_reach", "hac": "hac", "hrrp": "hrrp", "hvbp": "hvbp", "mssp": "mssp"}
+_MODULES = {name: name.replace("-", "_") for name in ("aco-reach", "hac", "hrrp", "hvbp", "mips", "mssp")}
 
 
 def programs() -> tuple[str, ...]:

@@ -1,0 +1,118 @@
+"""The Merit-based Incentive Payment System."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskmodels.errors import DataError, SpecError
+from riskmodels.payments import load_rules, pay
+from riskmodels.payments.mips import adjustment_factor
+
+Writer = Callable[..., Path]
+RULES = load_rules("mips", 2026)
+
+
+def _factor(score: float) -> float:
+    return float(pl.select(adjustment_factor(pl.lit(score), RULES)).item())
+
+
+@pytest.mark.parametrize(
+    ("score", "percent"),
+    # By hand from 42 CFR 414.1405(b): threshold 75, 9%. Up to a quarter of 75 the whole reduction.
+    [(100, 9.0), (87.5, 4.5), (75, 0.0), (50, -3.0), (18.76, -6.7488), (18.75, -9.0), (0, -9.0)],
+)
+def test_adjustment_before_scaling(score: float, percent: float) -> None:
+    assert 100 * _factor(score) == pytest.approx(percent, abs=1e-9)
+
+
+@pytest.fixture
+def clinicians(tmp_path: Path) -> Writer:
+    """Return a writer of clinicians: quality, cost, improvement activities, interoperability, payments."""
+
+    def write(*rows: tuple[object, ...], header: str | None = None) -> Path:
+        names = (
+            header
+            or "clinician_id,quality,cost,improvement_activities,promoting_interoperability,part_b_payments"
+        )
+        lines = [names, *(",".join(str(cell) for cell in row) for row in rows)]
+        path = tmp_path / "mips.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_final_score_is_the_weighted_sum_of_the_categories(clinicians: Writer) -> None:
+    frame = pay("mips", clinicians(("1", 80, 60, 100, 90, 200_000)), year=2026).frame
+    assert frame["final_score"][0] == pytest.approx(0.3 * 80 + 0.3 * 60 + 15 + 0.25 * 90)
+    assert frame["adjustment_dollars"][0] == pytest.approx(200_000 * 0.09 * (79.5 - 75) / 25)
+
+
+def test_cms_names_of_the_categories_are_known(clinicians: Writer) -> None:
+    header = "NPI,Quality_category_score,Cost_category_score,IA_category_score,PI_category_score"
+    payment = pay("mips", clinicians(("1003000126", 75, 75, 75, 75), header=header), year=2025)
+    assert payment.frame["payment_adjustment"].to_list() == [0.0]
+    assert payment.frame["clinician_id"].to_list() == ["1003000126"]
+
+
+def test_a_missing_category_hands_its_weight_on_and_the_result_says_that_it_is_unverified(
+    clinicians: Writer,
+) -> None:
+    payment = pay("mips", clinicians(("1", 80, "", 100, 90, "")), year=2026)
+    assert payment.frame["final_score"][0] == pytest.approx(0.55 * 80 + 15 + 0.3 * 90)
+    assert payment.unverified == ("redistribution",)
+    assert pay("mips", clinicians(("1", 80, 70, 100, 90, "")), year=2026).unverified == ()
+
+
+def test_every_redistribution_adds_up_to_one() -> None:
+    for row in RULES["redistribution"]:
+        assert sum(value for key, value in row.items() if key != "without") == pytest.approx(1)
+
+
+def test_a_solved_scaling_factor_balances_increases_and_reductions(clinicians: Writer) -> None:
+    rows = [("1", 100, 100, 100, 100, 1000), ("2", 60, 60, 60, 60, 2000), ("3", 75, 75, 75, 75, 500)]
+    frame = pay("mips", clinicians(*rows), year=2026, scaling_factor="solve").frame
+    assert frame["adjustment_dollars"].sum() == pytest.approx(0, abs=1e-9)
+    assert frame["scaling_factor"][0] == pytest.approx((2000 * 0.018) / (1000 * 0.09))
+
+
+def test_the_scaling_factor_is_at_most_three(clinicians: Writer) -> None:
+    rows = [("1", 76, 76, 76, 76, 1), ("2", 0, 0, 0, 0, 1e9)]
+    assert pay("mips", clinicians(*rows), year=2026, scaling_factor="solve").frame["scaling_factor"][0] == 3
+    with pytest.raises(SpecError, match="not between 0 and 3"):
+        pay("mips", clinicians(*rows), year=2026, scaling_factor=4)
+
+
+def test_the_score_of_the_break_even_reaches_the_threshold(clinicians: Writer) -> None:
+    payment = pay("mips", clinicians(("1", 50, 70, 100, 70, 1000)), year=2026)
+    quality = payment.break_even("1").filter(category="quality").row(0, named=True)
+    after = payment.what_if({"quality@1": quality["score_needed"]})
+    assert after.frame["final_score"][0] == pytest.approx(75)
+    activities = payment.break_even("1").filter(category="improvement_activities")["score_needed"]
+    assert activities.to_list() == [None]  # it is at 100 already
+    assert "42 CFR 414.1405(b)" in str(payment.audit("1"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("1", 101, 50, 50, 50, ""), "above 100"),
+        (("1", 50, "", "", "", ""), "fewer than two category scores"),
+        (("1", 50, 50, 50, 50, -1), "below 0"),
+    ],
+)
+def test_wrong_rows_are_refused(clinicians: Writer, row: tuple[object, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pay("mips", clinicians(row), year=2026)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_a_higher_score_never_lowers_the_adjustment_and_nine_percent_bounds_it(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    assert _factor(low) <= _factor(high)
+    assert -0.09 <= _factor(a) <= 0.09
