@@ -52,7 +52,7 @@ def facility_frame(stays: pl.DataFrame, facilities: Facilities, horizon: int) ->
         }
     ).join(counted, on="facility", how="left", maintain_order="left")
     zeros = ("stays", "dual_proportion", "base_operating_payments", "drg_payment_ratio")
-    # Peer groups are fifths of the hospitals by dual proportion (42 CFR 412.152).
+    # As HRRP has since FY 2019: peer groups are fifths of the hospitals by dual proportion.
     fifth = (pl.col("dual_proportion").rank("ordinal") - 1) * 5 // len(facilities) + 1
     return (
         frame.with_columns(pl.col(zeros).fill_null(0))
