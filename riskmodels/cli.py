@@ -80,7 +80,7 @@ def demo(out: Path, patients: int, seed: int) -> None:
 @click.option("--patients", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
-    "--truth", type=PATH, help="Folder for the true risks and the true facility effects, as Parquet."
+    "--truth", type=PATH, help="Folder for the truth: discharges.parquet, facilities.parquet."
 )
 def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> None:
     """Simulate Medicare-like claims with known true risks as a HISTORY."""
@@ -89,7 +89,9 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
     simulation = run(patients, seed=seed)
     simulation.write(history)
     if truth is not None:
-        simulation.write_truth(truth)
+        truth.mkdir(parents=True, exist_ok=True)
+        simulation.truth.write_parquet(truth / "discharges.parquet")
+        simulation.facilities.write_parquet(truth / "facilities.parquet")
     click.echo(f"{history}: {patients:,} simulated patients, seed {seed}")
 
 

@@ -108,7 +108,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     evaluation = evaluate(
         outcome, risk, patients, groups=_groups(test_cases, history), name=MODEL, n_bootstrap=draws, seed=seed
     )
-    rivals = {MODEL: risk, LOGISTIC: logistic.predict_proba(test_features)[:, 1]}
+    rivals: dict[str, Any] = {MODEL: risk, LOGISTIC: logistic.predict_proba(test_features)[:, 1]}
     rivals |= _lace(test_features)
     baselines = compare(outcome, rivals, patients, n_bootstrap=draws, seed=seed)
 

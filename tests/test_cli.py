@@ -1,0 +1,87 @@
+"""The command line: quick to answer, one clear message and exit code 1 on bad input, 2 on wrong usage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from riskmodels.cli import main
+
+HEAVY = ("pandas", "polars", "numpy", "lightgbm", "sklearn", "shap", "mlflow", "matplotlib", "numba", "scipy")
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    """Return exit code and everything that was said."""
+    result = CliRunner().invoke(main, ["--quiet", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`riskmodels --help` answers without the libraries that take seconds to import."""
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from riskmodels.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        f"print(*[name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_help(command: str) -> None:
+    code, said = run(command, "--help")
+    assert code == 0
+    assert "Usage:" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ingest", "desynpuff", "{tmp}", "{tmp}/H"), "desynpuf"),
+        (("ingest", "desynpuf", "{tmp}/nowhere", "{tmp}/H"), "nowhere"),
+        (("check", "{tmp}/nowhere"), "nowhere"),
+        (("features", "readmission-30d", "{tmp}/nowhere", "--out", "{tmp}/F.parquet"), "nowhere"),
+        (("features", "readmision-30d", "{tmp}/nowhere", "--out", "{tmp}/F.parquet"), "readmission-30d"),
+        (("features", "readmission-30d", "{tmp}/nowhere", "--out", "{tmp}/F.xlsx"), ".parquet"),
+        (("train", "readmission-30d", "{tmp}/nowhere", "--config", "{tmp}/none.yaml"), "none.yaml"),
+        (
+            ("score", "{tmp}/no-model", "{tmp}/nowhere", "--as-of", "2023-01-01", "--out", "{tmp}/S"),
+            "no-model",
+        ),
+        (("benchmark", "readmission-30d", "{tmp}/nowhere", "--out", "{tmp}/B.parquet"), "nowhere"),
+        (("pay", "hrpp", "{tmp}/x.csv", "--year", "2025"), "hrrp"),
+        (("pay", "hrrp", "{tmp}/x.csv", "--year", "1999"), "1999"),
+        (("pay", "hrrp", "{tmp}/x.csv", "--year", "2025"), "x.csv"),
+    ],
+    ids=lambda value: " ".join(value[:3]).replace("{tmp}/", "") if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_message_and_exit_code_1(tmp_path: Path, arguments: tuple, says: str) -> None:
+    """The message names what is wrong, nothing is left behind, and no traceback is shown."""
+    code, said = run(*(str(a).format(tmp=tmp_path) for a in arguments))
+    assert code == 1
+    assert said.startswith("Error: ")
+    assert says in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", "M", "H", "--out", "S"),
+        ("features", "readmission-30d", "H"),
+        ("nonsense",),
+        ("pay", "hrrp", "x.csv"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple) -> None:
+    code, said = run(*arguments)
+    assert code == 2
+    assert "Usage:" in said
