@@ -1,7 +1,7 @@
 """Open a history, as it is or as it was known at an instant."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ class History:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
     as_of: datetime | None = None
 
     @property
@@ -148,10 +148,13 @@ def open_history(path: str | Path, as_of: date | datetime | None = None) -> Hist
     Raises
     ------
     StoreError
-        If the folder is missing, is no history, is of another version, or lacks a file or part of one.
+        If the folder is missing, is no history, is of another version, or lacks a file or part of one;
+        or if `as_of` has a time zone.
     """
     if as_of is not None and not isinstance(as_of, datetime):
         as_of = datetime.combine(as_of, time())
+    if as_of is not None and as_of.tzinfo is not None:
+        raise StoreError(f"as_of is {as_of}: the times of a history have no zone.\nFix: leave the zone out.")
     return History(Path(path), read_manifest(Path(path)), as_of)
 
 

@@ -51,6 +51,9 @@ class QualityReport:
 
     Attributes
     ----------
+    source_format : str
+    as_of : str or None
+        The instant as of which the history was opened.
     rows : dict of str to int
         Rows by table.
     years : dict of str to dict of int to int

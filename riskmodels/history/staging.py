@@ -3,7 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 
@@ -26,14 +28,14 @@ class Part:
     ----------
     table : str
         A table of `riskmodels.history.schema.TABLES`.
-    frame : LazyFrame or DataFrame
+    frame : Polars LazyFrame or DataFrame, pandas DataFrame or Arrow table
         The rows. Optional columns that are missing are null.
     label : str
         Where they come from, for progress and errors: the name of the file.
     """
 
     table: str
-    frame: pl.LazyFrame | pl.DataFrame
+    frame: pl.LazyFrame | pl.DataFrame | Any
     label: str
 
 
@@ -73,7 +75,7 @@ def prepare(part: Part, dropped: Tally) -> pl.DataFrame:
             f"{part.label}: there is no table {part.table!r}. {did_you_mean(part.table, TABLES)}"
         )
     table = TABLES[part.table]
-    frame = part.frame.lazy().collect()
+    frame = _polars(part.frame)
     for name in frame.columns:
         if name not in table:
             raise StoreError(
@@ -87,6 +89,12 @@ def prepare(part: Part, dropped: Tally) -> pl.DataFrame:
         if column.options:
             _check_words(frame[name], column.options, part)
     return _complete(frame, part.table, dropped)
+
+
+def _polars(frame: Any) -> pl.DataFrame:
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    return nw.from_native(frame, eager_only=True).to_polars()
 
 
 def _typed(frame: pl.DataFrame, part: Part, name: str) -> pl.Series:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -27,6 +28,12 @@ from riskmodels.history.schema import SCHEMA_VERSION, TABLES
 from riskmodels.history.sorting import Numbers, finish_shard, merge_persons, shared_encounters
 from riskmodels.history.staging import MOST_SHARDS, NO_PERSON, Part, Staging, Tally, prepare
 from riskmodels.progress import track
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 __all__ = ["write_history"]
 
@@ -124,9 +131,16 @@ def _check_vacant(path: Path, replace: bool) -> None:
         )
     if path.exists() and not replace:
         raise StoreError(
-            f"{path} is a history of other sources or options.\n"
-            f"Fix: choose another place, or replace it (--replace, or replace=True)."
+            f"{_state(path)}\nFix: choose another place, or replace it (--replace, or replace=True)."
         )
+
+
+def _state(path: Path) -> str:
+    try:
+        read_manifest(path)
+    except StoreError as error:
+        return str(error).splitlines()[0]
+    return f"{path} is a history of other sources or options."
 
 
 def _write(
@@ -246,6 +260,9 @@ def _say_what_was_odd(manifest: Manifest) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock in the folder while it is being written; the lock goes with the process that holds it."""
+    if fcntl is None:
+        yield
+        return
     lock = folder / LOCK
     with lock.open("w") as opened:
         _try_lock(opened.fileno())
@@ -272,9 +289,7 @@ def _abandoned(folder: Path) -> bool:
 
 
 def _try_lock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows: not known, so it is left alone
+    if fcntl is None:  # not known, so it is left alone
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,11 @@
 """A history opened as of a day shows what was known when that day began, by hand-worked tables."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
+from riskmodels.errors import StoreError
 from riskmodels.history import open_history
 
 PERSON = {"person_id": "a", "birth_date": date(1950, 1, 1), "sex": "female"}
@@ -79,6 +80,13 @@ def test_coverage_ends_the_day_before(write, as_of, spans):
     ]
     shard = open_history(write({"person": [PERSON], "coverage": rows}).path, as_of).shard(0)
     assert shard.coverage.select("start_date", "end_date").rows() == spans
+
+
+def test_an_instant_with_a_zone_is_refused(write):
+    """Times of a history have no zone, so an instant with one cannot be compared."""
+    path = write({"person": [PERSON]}).path
+    with pytest.raises(StoreError, match="no zone"):
+        open_history(path, datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def test_who_is_not_born_is_not_there(write):

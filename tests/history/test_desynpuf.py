@@ -354,6 +354,20 @@ def test_a_folder_that_is_not_the_source_is_one_error(synpuf, tmp_path, change, 
     assert not (tmp_path / "h").exists()
 
 
+def test_extracts_of_one_name_in_two_folders_are_not_guessed_at(synpuf, tmp_path):
+    """Names without a sample number do not tell two samples from two copies."""
+    source = synpuf(inpatient=[STAY])
+    for path in list(source.iterdir()):
+        plain = "inpatient_claims.csv" if "Inpatient" in path.name else "beneficiary_summary_2008.csv"
+        for folder in ("one", "two"):
+            (source / folder).mkdir(exist_ok=True)
+            shutil.copy(path, source / folder / plain)
+        path.unlink()
+    with pytest.raises(DataError, match="nothing tells whether they are of one sample"):
+        ingest("desynpuf", source, tmp_path / "h")
+    assert ingest("desynpuf", source / "one", tmp_path / "h").manifest.rows["encounter"] == 1
+
+
 def test_a_file_or_nothing_in_place_of_the_folder_is_an_error(synpuf, tmp_path):
     """A file, and a folder that is not there, are told from each other."""
     source = synpuf(inpatient=[STAY])

@@ -310,6 +310,28 @@ def test_another_history_in_the_way_is_replaced_only_on_request(small, parts, tm
     assert [path.name for path in tmp_path.iterdir()] == ["h"]
 
 
+def test_a_damaged_history_in_the_way_is_said_to_be_damaged(small, parts, tmp_path):
+    """It is not taken for up to date, and may be replaced."""
+    options = {"source_format": "test", "sources": SOURCES}
+    write_history(parts(small), tmp_path / "h", **options)
+    (tmp_path / "h" / "vocabulary.parquet").unlink()
+    with pytest.raises(StoreError, match=r"vocabulary\.parquet is missing"):
+        write_history(parts(small), tmp_path / "h", **options)
+    assert write_history(parts(small), tmp_path / "h", **options, replace=True).vocabulary.height == 4
+
+
+def test_pandas_and_arrow_frames_are_taken(small, parts, write, tmp_path):
+    """The same tables as pandas or Arrow give the same history."""
+    import pandas as pd
+
+    frames = [(part.table, pd.DataFrame(small[part.table])) for part in parts(small)]
+    pandas = [Part(table, frame, table) for table, frame in frames]
+    arrow = [Part(part.table, part.frame.to_arrow(), part.label) for part in parts(small)]
+    wanted = write(small).fingerprint
+    assert write_history(arrow, tmp_path / "arrow", source_format="test").fingerprint == wanted
+    assert write_history(pandas, tmp_path / "pandas", source_format="test").fingerprint == wanted
+
+
 def test_a_folder_that_is_no_history_is_never_replaced(small, parts, tmp_path):
     """replace=True does not touch what riskmodels has not written."""
     (tmp_path / "h").mkdir()

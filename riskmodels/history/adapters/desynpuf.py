@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from riskmodels.errors import DataError
 from riskmodels.history.adapters import desynpuf_tables as tables
 from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
 from riskmodels.history.reading import Field, read_csv, read_whole_csv
@@ -130,8 +131,15 @@ class DeSynpuf:
         files: dict[str, SourceFile] = {}
         for path in sorted(found, key=lambda path: (path.suffix.lower() != ".csv", path)):
             file = _recognised(path, source)
-            if file is not None:
-                files.setdefault(_stem(path), file)
+            if file is None:
+                continue
+            first = files.setdefault(_stem(path), file)
+            if not file.keys["sample"] and first.path.parent != path.parent:
+                raise DataError(
+                    f"{first.name} and {file.name}: nothing tells whether they are of one sample",
+                    file=source,
+                    fix="name one of the folders, or put the sample into the names: ..._Sample_2.csv",
+                )
         names = [path.name for path in found]
         samples = {file.keys["sample"] for file in files.values() if file.table == "beneficiary"}
         claims = [file for file in files.values() if file.table != "beneficiary"]
