@@ -33,11 +33,33 @@ __all__ = [
 BLUE = COLOURS["blue"]
 DIRECTION_COLOURS = {"higher raises risk": COLOURS["vermilion"], "higher lowers risk": BLUE}
 WITHHELD = "withheld: too few rows with, or without, the outcome"
+# A curve through fewer points than this would show the lines between them.
+FEWEST_POINTS = 10
+LONGEST_GAP = 5
 OTHER_DIRECTION = "depends on the value"
 
 
 def _array(values: list[Any]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _bridged(values: np.ndarray) -> np.ndarray:
+    """Draw on across a short gap: a few thresholds are withheld where nearly all, or nearly none, are flagged."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    places = np.arange(len(values))
+    before = known[np.clip(np.searchsorted(known, places, side="right") - 1, 0, None)]
+    after = known[np.clip(np.searchsorted(known, places), None, len(known) - 1)]
+    short = (before <= places) & (places <= after) & (after - before <= LONGEST_GAP)
+    return np.where(short, np.interp(places, known, values[known]), values)
+
+
+def _withheld(drawn: Figure) -> Figure:
+    drawn.clear()
+    note(drawn.subplots(), WITHHELD)
+    drawn.set_figheight(1.6)
+    return drawn
 
 
 @styled
@@ -64,7 +86,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
             elinewidth=1.4,
             label="observed, 95% interval",
         )
-        ax.legend(loc="upper left")
+        ax.legend(loc="best")
     else:
         note(ax, WITHHELD)
     ax.set(xlim=(0, limit), ylim=(0, max(limit, float(np.nanmax([*upper, *observed, 0.05])) * 1.05)))
@@ -72,7 +94,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
     low, high = np.array(spread["low"]), np.array(spread["high"])
     below.bar(low, np.nan_to_num(rows), width=high - low, align="edge", color=BAND, edgecolor="white", lw=0.6)
     below.set_xlabel("Predicted risk")
-    below.set_ylabel("Rows")
+    below.set_ylabel("Rows" if np.nansum(rows) else "withheld")
     below.set_yticks([])
     below.grid(False)
     for axis in (ax.xaxis, ax.yaxis):
@@ -84,16 +106,14 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 def plot_decision_curve(evaluation: Evaluation) -> Figure:
     """Draw the net benefit over the risk threshold, beside flagging everybody and nobody."""
     drawn, ax = figure(3.9)
-    curve = {key: _array(values) for key, values in evaluation.curves["decision"].items()}
+    curve = {key: _bridged(_array(values)) for key, values in evaluation.curves["decision"].items()}
     threshold, model = curve["threshold"], curve["model"]
     # Beyond three times the event rate few are flagged and all curves lie on zero.
     rate = evaluation.n_events / evaluation.n_rows
     last = float(np.clip(3 * rate, 0.15, 0.6))
-    inside = (threshold <= last + 1e-9) & np.isfinite(model)
+    inside = threshold <= last + 1e-9
     ax.fill_between(threshold[inside], curve["lower"][inside], curve["upper"][inside], color=BAND, lw=0)
     ax.plot(threshold[inside], model[inside], color=BLUE, label=evaluation.name)
-    if not inside.any():
-        note(ax, WITHHELD)
     ax.plot(
         threshold,
         curve["treat_all"],
@@ -108,6 +128,8 @@ def plot_decision_curve(evaluation: Evaluation) -> Figure:
     ax.set_xlabel("Risk from which a patient is flagged")
     ax.set_ylabel("Net benefit (true positives a row)")
     percent_axis(ax.xaxis)
+    if np.isfinite(model[inside]).sum() < FEWEST_POINTS:
+        return _withheld(drawn)
     ax.legend(loc="upper right")
     return drawn
 
@@ -121,13 +143,13 @@ def plot_roc(evaluation: Evaluation) -> Figure:
     false, true = (_array(curve[key]) for key in ("false_positive_rate", "true_positive_rate"))
     shown = np.isfinite(true)
     area = evaluation["auroc"]
-    if shown.any():
+    if shown.sum() >= FEWEST_POINTS:
         ax.plot(np.r_[0, false[shown], 1], np.r_[0, true[shown], 1], color=BLUE)
         ax.text(
             0.96, 0.06, f"AUROC {area.value:.3f}", transform=ax.transAxes, ha="right", color=INK, fontsize=11
         )
     else:
-        note(ax, WITHHELD)
+        return _withheld(drawn)
     ax.set(xlim=(0, 1), ylim=(0, 1.005))
     ax.set_xlabel("Flagged among those without the outcome")
     ax.set_ylabel("Flagged among those with it")
@@ -145,12 +167,12 @@ def plot_precision_recall(evaluation: Evaluation) -> Figure:
     rate = evaluation.n_events / evaluation.n_rows
     steady = np.isfinite(precision)
     ax.plot(recall[steady], precision[steady], color=BLUE)
-    if steady.any():
+    if steady.sum() >= FEWEST_POINTS:
         ax.axhline(rate, color=QUIET, lw=1.2, ls=(0, (4, 3)))
         ax.text(0.98, rate * 0.97, "flagged at random", ha="right", va="top", color=MUTED, fontsize=10.5)
         ax.set_ylim(0, min(1.0, float(np.nanmax(precision[steady])) * 1.15))
     else:
-        note(ax, WITHHELD)
+        return _withheld(drawn)
     ax.set_xlim(0, 1)
     ax.set_xlabel("Recall: share of the outcomes that is flagged")
     ax.set_ylabel("Precision: share of the flagged with it")

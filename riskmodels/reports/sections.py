@@ -161,16 +161,23 @@ def _groups(evaluation: Evaluation) -> dict[str, Any] | None:
                 "suppressed": part["suppressed"][0],
             }
         )
-    drawn = plots.plot_groups(evaluation)
     return {
         "columns": [metric_label(metric) for metric in GROUPED],
         "rows": rows,
         "any_suppressed": any(row["suppressed"] for row in rows),
-        "figure": figure_view(
-            drawn, "groups", "By group", "AUROC with its interval for each group.",
-            "The dashed line is the value over all.",
-        ),
-    }  # fmt: skip
+        "figure": None if all(row["suppressed"] for row in rows) else _group_figure(evaluation),
+    }
+
+
+def _group_figure(evaluation: Evaluation) -> dict[str, str]:
+    said = "AUROC with its interval for each group."
+    return figure_view(
+        plots.plot_groups(evaluation),
+        "groups",
+        "AUROC by group",
+        said,
+        "The dashed line is the value over all.",
+    )
 
 
 def comparison_view(comparison: pl.DataFrame, evaluation: Evaluation) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def percent_axis(axis: Any) -> None:
 
 def note(ax: Axes, text: str) -> None:
     """Write in an empty plot why it is empty."""
+    ax.set_xticks([])
+    ax.set_yticks([])
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED)
 
 

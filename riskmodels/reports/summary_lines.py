@@ -81,6 +81,11 @@ def _use(evaluation: Evaluation) -> str:
     slope, ratio = evaluation["calibration_slope"], evaluation["observed_expected"]
     if math.isnan(slope.value):
         calibration = "Calibration could not be measured"
+    elif evaluation.warnings:
+        limits = format_interval("calibration_slope", slope.lower, slope.upper).replace("-", "–")
+        calibration = (
+            f"Too few outcomes to judge calibration (slope {slope.value:.2f}{limits and f', {limits}'})"
+        )
     elif FACE_VALUE[0] <= slope.value <= FACE_VALUE[1] and FACE_VALUE[0] <= ratio.value <= FACE_VALUE[1]:
         calibration = f"Predicted risks can be read as they stand (calibration slope {slope.value:.2f}"
         calibration += f", observed/expected {ratio.value:.2f})"

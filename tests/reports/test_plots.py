@@ -1,5 +1,8 @@
 """Figures show what they are given, also where it is little, and keep matplotlib's settings as they were."""
 
+import json
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import polars as pl
@@ -46,6 +49,16 @@ def test_calibration_points_are_the_bins(evaluation):
     points = drawn.axes[0].lines[1].get_xydata()
     curve = evaluation.curves["calibration"]
     assert points.tolist() == [list(pair) for pair in zip(curve["risk"], curve["observed"], strict=True)]
+
+
+def test_a_short_gap_of_the_decision_curve_is_bridged_and_a_long_one_is_not(evaluation):
+    curves = json.loads(json.dumps(evaluation.curves))
+    curves["decision"]["model"][10:13] = [None] * 3
+    curves["decision"]["model"][20:30] = [None] * 10
+    line = plots.plot_decision_curve(replace(evaluation, curves=curves)).axes[0].lines[0].get_ydata()
+    given = evaluation.curves["decision"]["model"]
+    assert line[11] == pytest.approx((given[9] + given[13]) / 2)
+    assert np.isnan(line[20:30]).all()
 
 
 def test_drivers_are_named_and_measured(drivers):
