@@ -28,12 +28,15 @@ __all__ = [
     "programs",
 ]
 
-_MODULES = {name: name.replace("-", "_") for name in ("aco-reach", "hac", "hrrp", "hvbp", "mips", "mssp")}
+_MODULES = {
+    name: name.replace("-", "_")
+    for name in ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp")
+}
 
 
 def programs() -> tuple[str, ...]:
     """Return the names of the payment programs."""
-    return tuple(sorted(_MODULES))
+    return _PROGRAMS
 
 
 def program_options(program: str) -> Mapping[str, str]:
@@ -86,7 +89,7 @@ def pay(
 
 
 def _program(name: str) -> Program:
-    if name not in _MODULES:
-        raise SpecError(f"unknown payment program {name!r}. {did_you_mean(name, _MODULES)}")
-    program: Program = import_module(f"riskmodels.payments.{_MODULES[name]}").PROGRAM
+    if name not in _PROGRAMS:
+        raise SpecError(f"unknown payment program {name!r}. {did_you_mean(name, _PROGRAMS)}")
+    program: Program = import_module(f"riskmodels.payments.{name.replace('-', '_')}").PROGRAM
     return program
