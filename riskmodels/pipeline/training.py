@@ -13,6 +13,7 @@ import polars as pl
 
 from riskmodels.errors import SpecError
 from riskmodels.files import write_json
+from riskmodels.pipeline.card import model_card
 from riskmodels.pipeline.fit import Fitted, fit
 from riskmodels.pipeline.plan import TrainingPlan
 from riskmodels.pipeline.training_set import training_set
@@ -27,7 +28,7 @@ __all__ = ["BASELINES", "DRIVERS", "SUMMARY", "Trained", "train"]
 
 logger = logging.getLogger(__name__)
 
-SUMMARY, BASELINES, DRIVERS = "training.json", "baselines.json", "drivers.json"
+SUMMARY, BASELINES, DRIVERS, CARD = "training.json", "baselines.json", "drivers.json", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def write_evidence(fitted: Fitted, folder: Path) -> dict[str, Path]:
     }
     for name, part in content.items():
         write_json(folder / name, part)
-    return {name: folder / name for name in content}
+    (folder / CARD).write_text(model_card(fitted), encoding="utf-8")
+    return {name: folder / name for name in (*content, CARD)}
 
 
 def _plots(fitted: Fitted, folder: Path) -> dict[str, Path]:
