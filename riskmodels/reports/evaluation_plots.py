@@ -44,7 +44,7 @@ def _array(values: list[Any]) -> np.ndarray:
 
 
 def _bridged(values: np.ndarray) -> np.ndarray:
-    """Draw on across a short gap: a few thresholds are withheld where nearly all, or nearly none, are flagged."""
+    """Draw on across a short gap: a few thresholds are withheld where nearly all or none are flagged."""
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return values

@@ -47,6 +47,8 @@ RC = {
     "axes.facecolor": "white",
     "axes.unicode_minus": True,
     "svg.fonttype": "none",
+    # "Paid ($) a month ($)" is a label, not a formula.
+    "text.parse_math": False,
 }
 
 

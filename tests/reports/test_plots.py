@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from riskmodels.evaluation import evaluate
+from riskmodels.evaluation import evaluate, summarise_drivers
 from riskmodels.reports import plots
 from riskmodels.reports.hospital_plots import funnel_limits
 
@@ -70,6 +70,13 @@ def test_drivers_are_named_and_measured(drivers):
         "Diagnosis",
         f"{drivers['mean_abs_shap'][1]:.3f}",
     ]
+
+
+def test_labels_are_written_as_they_are():
+    """Two dollar signs are no formula to typeset, and a tag is no tag."""
+    X = pl.DataFrame({"paid": np.arange(60.0)})
+    named = summarise_drivers(X, X, {"paid": "Paid ($) <b> a month ($)"})
+    assert "Paid ($) &lt;b&gt; a month ($)</text>" in plots.to_svg(plots.plot_drivers(named), "d", "Drivers")
 
 
 def test_funnel_limits_meet_the_normal_ones():
