@@ -28,10 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_MODULES = {
-    name: name.replace("-", "_")
-    for name in ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp")
-}
+_PROGRAMS = ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp")
 
 
 def programs() -> tuple[str, ...]:

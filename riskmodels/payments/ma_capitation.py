@@ -101,7 +101,8 @@ class MedicareAdvantage(Program):
         if bid is not None and frame["county"].n_unique() > 1:
             names.append("county_adjustment")
         columns = ["member_id", "county", "months", "risk_score", "county_benchmark", "plan_benchmark",
-                   "base_rate", "capitation_pmpm", "rebate", "member_premium", "payment_pmpm", "payment"]  # fmt: skip
+                   "base_rate", "capitation_pmpm", "rebate", "member_premium", "payment_pmpm",
+                   "payment"]  # fmt: skip
         detail = frame.select(
             "member_id", (pl.col("capitation_pmpm") * months).alias("capitation"), (pl.col("rebate") * months)
         ).unpivot(["capitation", "rebate"], index="member_id", variable_name="component", value_name="amount")
@@ -131,7 +132,7 @@ class MedicareAdvantage(Program):
             Line("county benchmark", dollars(row["county_benchmark"]), source=row["county"]),
             Line("plan benchmark", dollars(row["plan_benchmark"]), "mean of the counties, by member months"),
             Line("bid", dollars(bid) if bid is not None else "none: paid the county benchmark"),
-            Line("base rate", dollars(row["base_rate"]), "the lower of bid and benchmark, at the county's level"),
+            Line("base rate", dollars(row["base_rate"]), "the lower of bid and benchmark"),
             Line("capitation a month", dollars(row["capitation_pmpm"]), f"× {number(row['risk_score'])}"),
             Line("rebate a month", dollars(row["rebate"])),
             Line("payment", dollars(row["payment"]),
