@@ -9,7 +9,7 @@ from typing import Any
 
 from riskmodels.errors import StoreError
 from riskmodels.files import write_json
-from riskmodels.history.schema import SCHEMA_VERSION
+from riskmodels.history.schema import SCHEMA_VERSION, TABLES
 
 __all__ = [
     "MANIFEST",
@@ -153,6 +153,8 @@ def read_manifest(path: Path) -> Manifest:
     if set(content) != names:
         wrong = sorted(names.symmetric_difference(content))
         raise StoreError(f"{path / MANIFEST} is damaged: see {', '.join(wrong)}.\nFix: ingest it again.")
+    for counts in ("rows", "rows_by_shard"):
+        content[counts] = {table: content[counts][table] for table in TABLES}
     manifest = Manifest(**content)
     for name, entry in manifest.files.items():
         file = path / name

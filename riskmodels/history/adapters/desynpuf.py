@@ -210,7 +210,9 @@ def _claims(file: SourceFile) -> Iterator[Part]:
         yield Part("event", _codes(run(tables.with_end, dated, *columns)), file.name)
     encounters = run(tables.encounters, pl.concat(rows), inpatient=inpatient).collect()
     yield Part("encounter", encounters, file.name)
-    yield Part("event", _codes(run(tables.with_end_of_claim, pl.concat(later), encounters)), file.name)
+    undated = pl.concat(later)
+    if undated.height:
+        yield Part("event", _codes(run(tables.with_end_of_claim, undated, encounters)), file.name)
 
 
 def _codes(
