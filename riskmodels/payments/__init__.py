@@ -28,7 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_PROGRAMS = ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp")
+_PROGRAMS = ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp", "primary-care")
 
 
 def programs() -> tuple[str, ...]:
