@@ -12,6 +12,7 @@ from riskmodels.features.spec import Any, Count, DaysSince, Distinct, Last, Mean
 if TYPE_CHECKING:
     from riskmodels.features.build import FeatureFrame, build_features, build_shard_features
     from riskmodels.features.plan import Plan, make_plan
+    from riskmodels.features.writing import write_features
 
 __all__ = [
     "Any",
@@ -35,6 +36,7 @@ __all__ = [
     "build_shard_features",
     "make_plan",
     "standard_features",
+    "write_features",
 ]
 
 # These need Numba, whose import takes half a second.
@@ -44,6 +46,7 @@ _HOMES = {
     "build_features": "build",
     "build_shard_features": "build",
     "make_plan": "plan",
+    "write_features": "writing",
 }
 
 

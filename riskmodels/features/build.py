@@ -185,9 +185,15 @@ def _rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) 
     for place, (column, accepted) in enumerate(plan.conditions):
         met = _column(shard, frame, column).is_in(list(accepted)).fill_null(False).to_numpy()
         marks |= met.astype(np.uint64) << np.uint64(place)
-    known = np.empty(0, np.int64)
+    known = linked_known = np.empty(0, np.int64)
     if known_only:
         known = frame.select(pl.max_horizontal("recorded_at", time)).to_series().to_physical().to_numpy()
+        if any(column == "encounter_kind" for column, _ in plan.conditions):
+            instants_of = shard.encounter.select("encounter", known=pl.max_horizontal("recorded_at", "end"))
+            linked = frame.select("encounter").join(
+                instants_of, on="encounter", how="left", maintain_order="left"
+            )
+            linked_known = linked["known"].to_physical().fill_null(0).to_numpy()
     encounter = frame["encounter"].fill_null(-1).to_numpy() if plan.any_stay else np.empty(0)
     rows = Rows(
         time=fixed(instants, np.int64),
@@ -198,6 +204,7 @@ def _rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) 
         keys=fixed(keys, np.int32),
         encounter=fixed(encounter, np.int32),
         known=fixed(known, np.int64),
+        linked_known=fixed(linked_known, np.int64),
     )
     return rows, int(keys.max(initial=-1)) + 1
 

@@ -72,10 +72,12 @@ def _of_case(expression: pl.Expr) -> Callable[[FactInput], pl.Series]:
 def _age() -> pl.Expr:
     """Return completed years at admission, as CMS counts age for its readmission measures."""
     born, then = pl.col("birth_date"), pl.col("admission_time").dt.date()
-    birthday_to_come = (then.dt.month() * 100 + then.dt.day()).cast(pl.Int32) < (
-        born.dt.month().cast(pl.Int32) * 100 + born.dt.day().cast(pl.Int32)
-    )
+    birthday_to_come = _month_and_day(then) < _month_and_day(born)
     return (then.dt.year() - born.dt.year() - birthday_to_come.cast(pl.Int32)).cast(pl.Float64)
+
+
+def _month_and_day(day: pl.Expr) -> pl.Expr:
+    return day.dt.month().cast(pl.Int32) * 100 + day.dt.day().cast(pl.Int32)
 
 
 def _principal(given: FactInput) -> pl.DataFrame:
@@ -84,17 +86,19 @@ def _principal(given: FactInput) -> pl.DataFrame:
     It is the diagnosis in first position of the encounter that ended the stay: a joined stay is attributed to
     the hospital that discharged the patient. Of several the first in the order of the vocabulary is taken.
     """
-    numbers = given.encounter.select("encounter", index_id="encounter_id")
+    known = [pl.max_horizontal("recorded_at", "end").alias("known")] if given.known_only else []
+    numbers = given.encounter.select("encounter", pl.col("encounter_id").alias("index_id"), *known)
     last = given.cases.select("index_id", "index_time").join(
         numbers, on="index_id", how="left", maintain_order="left"
     )
+    if given.known_only:
+        last = last.with_columns(pl.when(pl.col("known") < pl.col("index_time")).then("encounter"))
     coded = given.event.filter((pl.col("kind") == "diagnosis") & (pl.col("position") == 1)).select(
         "encounter", "code", "time", *(["recorded_at"] if given.known_only else [])
     )
     found = last.join(coded, on="encounter", how="inner").filter(pl.col("time") <= pl.col("index_time"))
     if given.known_only:
-        known = pl.max_horizontal("recorded_at", "time")
-        found = found.filter(known < pl.col("index_time"))
+        found = found.filter(pl.max_horizontal("recorded_at", "time") < pl.col("index_time"))
     codes = found.group_by("index_id").agg(pl.col("code").min())
     return (
         last.select("index_id")

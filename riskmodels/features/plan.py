@@ -110,11 +110,11 @@ def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -
             wanted.add("encounter")
         reads[plan.table] = wanted & set(STORED[plan.table])
         if "encounter_kind" in wanted:
-            reads.setdefault("encounter", set()).update(("encounter", "kind"))
+            reads.setdefault("encounter", set()).update(("encounter", "kind", "end"))
     facts = {column for spec in feature_set.every_static() for column in FACTS[spec.fact].columns}
     if facts:
         reads.setdefault("event", set()).update(facts)
-        reads.setdefault("encounter", set()).update(("encounter", "encounter_id"))
+        reads.setdefault("encounter", set()).update(("encounter", "encounter_id", "end"))
     if known_only:
         for table in ("encounter", "event"):
             if table in reads:
@@ -166,11 +166,12 @@ def _pass(
         measures.setdefault(nested, []).append(n)
     by_kind: list[list[int]] = [[] for _ in KINDS[plan.table]]
     by_code: list[tuple[np.ndarray, int]] = []
-    slot_kinds, slot_marks = [], []
+    slot_kinds, slot_marks, slot_linked = [], [], []
     for number, (source, group) in enumerate(slots):
         taken = [KINDS[plan.table].index(kind) for kind in source.kinds or KINDS[plan.table]]
         slot_kinds.append(sum(1 << kind for kind in taken))
         slot_marks.append(sum(1 << _place(plan.conditions, condition) for condition in source.where))
+        slot_linked.append(any(column == "encounter_kind" for column, _ in source.where))
         listed = None if isinstance(source, Encounters) else codes.of(source, group)
         if listed is None:
             for kind in taken:
@@ -201,6 +202,7 @@ def _pass(
         by_code=code_slots,
         slot_kinds=fixed(slot_kinds, np.uint64),
         slot_marks=fixed(slot_marks, np.uint64),
+        slot_linked=fixed(slot_linked, np.bool_),
         slot_start=_starts(slots.values()),
         near=fixed([part.window.near for part in chosen], np.int64),
         reach=fixed(reach, np.int64),

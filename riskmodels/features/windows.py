@@ -48,6 +48,7 @@ class Rows(NamedTuple):
     keys: np.ndarray  # int32 (keys, rows), -1 where unknown
     encounter: np.ndarray  # int32, -1 where the row belongs to none
     known: np.ndarray  # int64, the instant from which the row was known
+    linked_known: np.ndarray  # int64, the instant from which the encounter it belongs to was known
 
 
 class Cases(NamedTuple):
@@ -78,6 +79,7 @@ class Program(NamedTuple):
     by_code: np.ndarray
     slot_kinds: np.ndarray  # uint64 (slots): the kinds a slot takes, a bit each
     slot_marks: np.ndarray  # uint64 (slots): the conditions a slot asks for
+    slot_linked: np.ndarray  # bool (slots): asks for the kind of the encounter that a row belongs to
     slot_start: np.ndarray  # uint32 (slots + 1): its measures
     near: np.ndarray  # int64 (measures): its windows are [anchor - far, anchor - near)
     reach: np.ndarray  # int64 (measures): the farthest far
@@ -230,6 +232,12 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                     if not (program.slot_kinds[slot] >> np.uint64(kind)) & np.uint64(1):
                         continue
                 if with_marks and (rows.marks[r] & program.slot_marks[slot]) != program.slot_marks[slot]:
+                    continue
+                if (
+                    program.only_known
+                    and program.slot_linked[slot]
+                    and rows.linked_known[r] >= cases.index_time[i]
+                ):
                     continue
                 for m in range(program.slot_start[slot], program.slot_start[slot + 1]):
                     inside = program.near[m] < elapsed <= program.reach[m]

@@ -93,7 +93,12 @@ def reference(data: Shard, case: dict, spec, window: Window, group: str | None, 
     source, t, admission = spec.source, case["index_time"], case["admission_time"]
     a = t if spec.anchor == "index" else admission
     clock = "end" if source.table == "encounter" else "time"
-    kinds = dict(data.encounter.select("encounter", "kind").iter_rows())
+    stays = {row["encounter"]: row for row in data.encounter.iter_rows(named=True)}
+    kinds = {
+        number: row["kind"]
+        for number, row in stays.items()
+        if not known_only or max(row["recorded_at"] or row["end"], row["end"]) < t
+    }
     chosen = []
     for row in getattr(data, source.table).iter_rows(named=True):
         at, linked = row[clock], row["encounter"] in case["stay_encounters"]

@@ -59,7 +59,7 @@ def test_hospital_without_laboratory_is_missing():
 
 
 def test_scores_from_a_history():
-    """From rows to points: heart failure before, worse diabetes and cancer in the stay, ED visits, low values."""
+    """From rows to points: heart failure before; diabetes and cancer in the stay; ED visits; low values."""
     visits = [
         {"person": 0, "encounter": n, "kind": "emergency", "start": day(at), "end": day(at)}
         for n, at in enumerate((30, 120, 199.9))
