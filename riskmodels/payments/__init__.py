@@ -28,7 +28,7 @@ __all__ = [
     "programs",
 ]
 
-_PROGRAMS = ("aco-reach", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp", "primary-care")
+_PROGRAMS = ("aco-reach", "contract", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp", "primary-care")
 
 
 def programs() -> tuple[str, ...]:
@@ -72,10 +72,10 @@ def pay(
         For a file that cannot be used; names file, column, line and value.
     """
     chosen = _program(program)
-    rules = load_rules(program, int(year))
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     if not paths:
         raise SpecError(f"{program} needs at least one input file")
+    rules = chosen.load(int(year), paths)
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in chosen.options:

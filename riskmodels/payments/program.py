@@ -11,7 +11,7 @@ import polars as pl
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.files import atomic_file
 from riskmodels.payments.audit import Audit
-from riskmodels.payments.rules import Rules
+from riskmodels.payments.rules import Rules, load_rules
 from riskmodels.payments.whatif import apply_changes
 
 __all__ = ["Inputs", "Payment", "Program", "Settlement"]
@@ -60,6 +60,14 @@ class Program(ABC):
     """What `pay` takes beside the inputs, and what each option is."""
     changeable: ClassVar[Mapping[str, str]]
     """The inputs that a what-if may change: column to the name of its table."""
+
+    def load(self, year: int, paths: Sequence[Path]) -> Rules:
+        """Return the rules of a year."""
+        return load_rules(self.name, year)
+
+    def table_of(self, column: str, inputs: Inputs) -> str | None:
+        """Return the name of the table with an input that a what-if may change, or None."""
+        return self.changeable.get(column)
 
     @abstractmethod
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:

@@ -36,9 +36,9 @@ def apply_changes(
     for key, change in changes.items():
         match = _KEY.fullmatch(key.strip())
         column = match["column"] if match else key
-        if match is None or column not in program.changeable:
+        name = program.table_of(column, inputs)
+        if match is None or name is None:
             raise SpecError(f"no input {column!r} to change. {did_you_mean(column, program.changeable)}")
-        name = program.changeable[column]
         frame = frames[name]
         rows = pl.lit(True)
         if match["component"]:

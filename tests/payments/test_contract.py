@@ -1,0 +1,256 @@
+"""Contracts that a TOML file declares."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskmodels.errors import DataError, SpecError
+from riskmodels.payments import Payment, pay
+from riskmodels.payments.contract_steps import compile_step
+
+Settle = Callable[..., Payment]
+
+SHARED_SAVINGS = """
+title = "Commercial shared savings"
+year = 2025
+entity = "provider"
+source = "Agreement, schedule C"
+
+[inputs]
+target = { column = "target_pmpm", minimum = 0 }
+actual = { column = "actual_pmpm", minimum = 0 }
+months = { column = "member_months", minimum = 0 }
+
+[constants]
+minimum_savings_rate = 0.01
+share = 0.5
+
+[[step]]
+name = "savings"
+formula = "(target - actual) * months"
+source = "C.2"
+
+[[step]]
+name = "counted"
+kind = "gate"
+value = "savings"
+at_least = "minimum_savings_rate * target * months"
+then = "savings"
+source = "C.3"
+
+[[step]]
+name = "shared"
+formula = "counted * share"
+source = "C.4"
+"""
+
+MSSP_2022 = """
+title = "Shared Savings Program, savings side of performance year 2022"
+year = 2022
+entity = "ACO_ID"
+
+[inputs]
+benchmark = { column = "ABtotBnchmk", minimum = 0 }
+difference = { column = "BnchmkMinExp" }
+rate = { column = "MinSavPerc", minimum = 0 }
+share = { column = "FinalShareRate", minimum = 0, maximum = 1 }
+enhanced = { column = "enhanced" }
+
+[[step]]
+name = "counted"
+kind = "gate"
+value = "difference"
+at_least = "max(rate * benchmark - 0.5, 0.5)"
+then = "difference"
+
+[[step]]
+name = "paid"
+kind = "withhold"
+amount = "counted * share"
+share = "0.02"
+
+[[step]]
+name = "earned"
+kind = "cap"
+value = "paid"
+highest = "where(enhanced == 1, 0.2, 0.1) * benchmark"
+"""
+
+REACH = """
+title = "Professional risk corridors"
+year = 2021
+entity = "aco_id"
+
+[inputs]
+benchmark = {}
+expenditures = {}
+
+[[step]]
+name = "shared"
+kind = "corridor"
+amount = "benchmark - expenditures"
+base = "benchmark"
+bands = [{ to = 0.05, share = 0.5 }, { to = 0.10, share = 0.35 }, { to = 0.15, share = 0.15 }, { share = 0.05 }]
+
+[[step]]
+name = "payment"
+formula = "where(shared > 0, shared * 0.98, shared)"
+"""
+
+
+@pytest.fixture
+def settle(tmp_path: Path) -> Settle:
+    """Return a function that settles a contract for lines of a table."""
+
+    def run(contract: str, *lines: str, year: int = 2025, **options: object) -> Payment:
+        toml, table = tmp_path / "contract.toml", tmp_path / "figures.csv"
+        toml.write_text(contract, encoding="utf-8")
+        table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return pay("contract", [toml, table], year=year, **options)
+
+    return run
+
+
+HEADER = "provider,target_pmpm,actual_pmpm,member_months"
+
+
+@pytest.mark.parametrize(("actual", "shared"), [(495.50, 0), (495.00, 312_500), (494.00, 375_000), (510, 0)])
+def test_the_published_minimum_savings_rate_example(settle: Settle, actual: float, shared: float) -> None:
+    """$500.00 target, half of the savings from 1% on (axenehp.com): $495.50 earns nothing."""
+    payment = settle(SHARED_SAVINGS, HEADER, f"A,$500.00,{actual},125000")
+    assert payment.frame["payment"].to_list() == [pytest.approx(shared)]
+
+
+def test_the_audit_shows_inputs_constants_formulas_and_the_contract(settle: Settle) -> None:
+    text = str(settle(SHARED_SAVINGS, HEADER, "A,500,490,1000").audit("A"))
+    for part in ("figures.csv, line 2, column actual_pmpm", "share: 0.5", "counted * share", "C.4", "5,000"):
+        assert part in text
+
+
+def test_the_break_even_is_where_the_payment_begins(settle: Settle) -> None:
+    payment = settle(SHARED_SAVINGS, HEADER, "A,500,499,1000")
+    turn = payment.break_even("A").filter(input="actual").row(0, named=True)
+    assert turn["value_at_turn"] == pytest.approx(495)
+    assert payment.what_if({"actual": 494.99}).frame["payment"][0] > 0
+    assert payment.what_if({"actual@A": 495.01}).frame["payment"][0] == 0
+    assert payment.break_even("A").filter(input="months")["value_at_turn"].to_list() == [None]
+
+
+def test_the_shared_savings_program_pays_the_same_through_a_contract(
+    shared_data: Path, settle: Settle
+) -> None:
+    path = shared_data / "payments" / "mssp" / "PY2022.csv"
+    table = pl.read_csv(path, infer_schema=False)
+    one_line = ["ACO_ID,ABtotBnchmk,BnchmkMinExp,MinSavPerc,FinalShareRate,enhanced"]
+    columns = table.select(
+        "ACO_ID", "ABtotBnchmk", "BnchmkMinExp", "MinSavPerc", "FinalShareRate", "Current_Track"
+    )
+    lines = [",".join([*row[:5], "1" if row[5] == "EN" else "0"]) for row in columns.rows()]
+    mine = settle(MSSP_2022, *one_line, *lines, year=2022).frame
+    program = pay("mssp", path, year=2022).frame
+    both = mine.join(program, left_on="entity_id", right_on="aco_id")
+    saved = both.filter(pl.col("generated_savings_losses") > 0)
+    assert saved.height > 250
+    assert (saved["payment"] - saved["earned_savings_losses"]).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("gross", [2_580_322.5148, 4_000_000.0, -3_000_000.0, 8_000_000.0])
+def test_a_corridor_pays_what_aco_reach_pays(settle: Settle, tmp_path: Path, gross: float) -> None:
+    benchmark = 29_319_668.2706
+    line = f"D1,{benchmark},{benchmark - gross}"
+    mine = settle(REACH, "aco_id,benchmark,expenditures", line, year=2021).frame["payment"][0]
+    path = tmp_path / "reach.csv"
+    header = "aco_id,perf_year,risk_arrangement,final_benchmark,tot_cost_care_net"
+    path.write_text(f"{header}\nD1,2021,Professional,{benchmark},{benchmark - gross}\n", encoding="utf-8")
+    assert mine == pytest.approx(pay("aco-reach", path, year=2021).frame["payment"][0], abs=1e-6)
+
+
+def test_a_cap_before_a_share_tops_out_at_four_percent(settle: Settle) -> None:
+    """Next Generation agreement: savings capped at 5% of the benchmark, 80% of them shared."""
+    contract = """
+title = "Next Generation, arrangement A"
+year = 2020
+entity = "aco"
+[inputs]
+benchmark = {}
+expenditures = {}
+[[step]]
+name = "capped"
+kind = "cap"
+value = "benchmark - expenditures"
+highest = "0.05 * benchmark"
+lowest = "-0.05 * benchmark"
+[[step]]
+name = "payment"
+formula = "0.8 * capped"
+"""
+    frame = settle(
+        contract, "aco,benchmark,expenditures", "A,100,80", "B,100,97", "C,100,130", year=2020
+    ).frame
+    assert frame["payment"].to_list() == pytest.approx([4.0, 2.4, -4.0])
+
+
+TIERS = [{"at_least": 0, "result": "0"}, {"at_least": 50, "result": "1"}, {"at_least": 100, "result": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("step", "values", "results"),
+    [
+        ({"kind": "tiers", "value": "x", "tiers": TIERS}, [-1, 0, 49, 50, 100], [0, 0, 0, 1, 3]),
+        ({"kind": "tiers", "value": "x", "tiers": TIERS, "linear": True}, [25, 75, 120], [0.5, 2, 3]),
+        ({"kind": "withhold", "amount": "x", "share": "0.1", "earned": "0.25"}, [100], [92.5]),
+        ({"kind": "fee", "rate": "8 + 2.5", "months": "x"}, [12], [126]),
+        ({"formula": "round(x / 3, 2)"}, [1], [0.33]),
+        ({"formula": "where(x >= 2 and x < 4, 1, 0)"}, [1, 2, 4], [0, 1, 0]),
+        ({"formula": "-x + abs(x - 10) * 2"}, [4], [8]),
+    ],
+)
+def test_steps(step: dict[str, object], values: list[float], results: list[float]) -> None:
+    frame = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
+    computed = frame.select(compile_step({"name": "s", **step}, ["x"]).cast(pl.Float64).alias("y"))
+    assert computed["y"].to_list() == pytest.approx(results)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("counted * share", "counted * shares", "unknown name 'shares'. Hint: did you mean 'share'"),
+        ("counted * share", "__import__('os')", "cannot stand in a formula|unknown function"),
+        ("counted * share", "counted ** share", "cannot stand in a formula"),
+        ("counted * share", "counted *", "is not a formula"),
+        ('kind = "gate"', 'kind = "door"', "unknown kind 'door'"),
+        ('then = "savings"', "", "a gate needs then"),
+        ('then = "savings"', 'then = "savings"\nbonus = 1', "a gate has no bonus"),
+        ('name = "counted"', 'name = "savings"', "unknown name 'counted'|used twice"),
+        ("year = 2025", "year = 2024", "is of 2024, not 2025"),
+        ('entity = "provider"', "", "needs entity"),
+    ],
+)
+def test_a_contract_that_cannot_be_carried_out_is_refused(
+    settle: Settle, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        settle(SHARED_SAVINGS.replace(old, new), HEADER, "A,500,490,1000")
+
+
+def test_wrong_figures_are_refused(settle: Settle) -> None:
+    with pytest.raises(DataError, match="below 0"):
+        settle(SHARED_SAVINGS, HEADER, "A,500,-490,1000")
+    with pytest.raises(DataError, match="no finite value"):
+        settle(SHARED_SAVINGS.replace("counted * share", "counted / (share - 0.5)"), HEADER, "A,500,490,1000")
+    with pytest.raises(SpecError, match=r"one \.toml file"):
+        pay("contract", ["figures.csv"], year=2025)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-1, 1), st.floats(0, 0.5))
+def test_a_corridor_rises_with_the_amount(amount: float, more: float) -> None:
+    bands = [{"to": 0.05, "share": 0.5}, {"to": 0.10, "share": 0.35}, {"share": 0.05}]
+    step = {"name": "s", "kind": "corridor", "amount": "x", "base": "1", "bands": bands}
+    frame = pl.DataFrame({"x": [amount, amount + more]})
+    low, high = frame.select(compile_step(step, ["x"]).alias("y"))["y"].to_list()
+    assert low <= high + 1e-12
