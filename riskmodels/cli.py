@@ -20,6 +20,16 @@ PATH = click.Path(path_type=Path)
 DATE = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
+class _Lines(logging.StreamHandler):
+    """Write log lines above a progress bar where one is shown, not through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (tqdm := sys.modules.get("tqdm")) is not None:
+            tqdm.tqdm.write(self.format(record), file=sys.stderr)
+        else:
+            super().emit(record)
+
+
 class _Group(click.Group):
     """Turn errors that a user can act on into one message and exit code 1."""
 
@@ -54,7 +64,7 @@ tracking_option = click.option(
 @click.option("--quiet", is_flag=True, help="Say only results and errors.")
 def main(quiet: bool) -> None:
     """Predictive risk modelling for value-based care: from patient histories to payments."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("riskmodels")
     logger.handlers[:] = [handler]
@@ -66,7 +76,7 @@ def main(quiet: bool) -> None:
 @click.option(
     "--out", type=PATH, default=Path("demo"), show_default=True, help="Folder for everything the demo makes."
 )
-@click.option("--patients", type=click.IntRange(min=2_000), default=20_000, show_default=True)
+@click.option("--patients", type=click.IntRange(min=2_000), default=30_000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(out: Path, patients: int, seed: int) -> None:
     """Run the whole flow on simulated patients, ending with a report to open."""
@@ -79,9 +89,7 @@ def demo(out: Path, patients: int, seed: int) -> None:
 @click.argument("history", type=PATH)
 @click.option("--patients", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--truth", type=PATH, help="Folder for the truth: discharges.parquet, facilities.parquet."
-)
+@click.option("--truth", type=PATH, help="Folder for the truth: discharges.parquet, facilities.parquet.")
 def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> None:
     """Simulate Medicare-like claims with known true risks as a HISTORY."""
     from riskmodels.datasets import simulate as run
@@ -312,7 +320,7 @@ def pay(
 def report(
     run: str, out: Path, benchmark: Path | None, payment: Path | None, tracking_uri: str | None
 ) -> None:
-    """Write the report of RUN (an MLflow run id, models:/NAME@ALIAS or a model folder)."""
+    """Write the report of RUN: an MLflow run id, models:/NAME@ALIAS or models:/NAME/VERSION."""
     from riskmodels.pipeline import report as write
 
     click.echo(write(run, out, benchmark=benchmark, payment=payment, tracking_uri=tracking_uri))

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 __all__ = ["track"]
@@ -13,7 +13,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def track(
-    items: Iterable[Item], what: str, *, total: int | None = None, unit: str = "shard"
+    items: Iterable[Item],
+    what: str,
+    *,
+    total: int | None = None,
+    unit: str = "shard",
+    name: Callable[[Item], str] | None = None,
 ) -> Iterator[Item]:
     """Yield `items`, showing how far the work is.
 
@@ -27,13 +32,19 @@ def track(
         How many items there are; taken from `items` where it has a length.
     unit : str
         What one item is.
+    name : function of an item, optional
+        What the item at hand is called, to show beside the bar.
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=what, total=total, unit=unit)
+        with tqdm(items, desc=what, total=total, unit=unit) as bar:
+            for item in bar:
+                if name is not None:
+                    bar.set_postfix_str(name(item))
+                yield item
         return
     logger = logging.getLogger("riskmodels.progress")
     started = said = time.monotonic()

@@ -35,8 +35,8 @@ class Referral:
 
 
 def facility_ids(n: int) -> list[str]:
-    """Return identifiers in the form of a CMS certification number: six characters, leading zeros."""
-    return [f"{10_001 + i + 9_000 * (i // 300):06d}" for i in range(n)]
+    """Return identifiers as long as a CMS certification number that no hospital has: ``S00001``."""
+    return [f"S{i + 1:05d}" for i in range(n)]
 
 
 def draw_facilities(n: int, parameters: Parameters, seed: int) -> Facilities:

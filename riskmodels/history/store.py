@@ -196,7 +196,7 @@ def _stage(parts: Iterable[Part], staging: Staging, dropped: Tally, noted: Tally
     waiting: list[pl.DataFrame] = []
     persons: pl.DataFrame | None = None
     vocabulary = pl.DataFrame(schema={"code_system": pl.String, "code_text": pl.String, "code": pl.Int32})
-    for part in track(parts, "Reading", unit="part"):
+    for part in track(parts, "Reading", unit="part", name=lambda part: part.label):
         frame = prepare(part, dropped)
         logger.info("%s: %d rows of %s", part.label, frame.height, part.table)
         if part.table == "person":

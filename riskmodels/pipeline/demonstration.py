@@ -23,7 +23,7 @@ AS_OF = date(2023, 10, 1)
 MARK = "riskmodels-demo.txt"
 
 
-def demo(out: Path, *, patients: int = 20_000, seed: int = 0) -> str:
+def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
     """Run the whole flow on simulated patients; return a summary that ends with the report's path.
 
     Parameters
