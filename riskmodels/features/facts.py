@@ -164,9 +164,9 @@ FACTS: dict[str, Fact] = {
     "discharge_disposition": _category("discharge_disposition", "Discharged to", DISPOSITIONS),
     "drg": _category("drg", "Diagnosis-related group (DRG)"),
     "principal_diagnosis": Fact(
-        "Principal diagnosis (category)", "category", _principal_category, columns=_PRINCIPAL
+        "Principal diagnosis, first characters", "category", _principal_category, columns=_PRINCIPAL
     ),
     "principal_diagnosis_group": Fact(
-        "Principal diagnosis (group)", "category", _principal_group, columns=_PRINCIPAL, grouped=True
+        "Principal diagnosis group", "category", _principal_group, columns=_PRINCIPAL, grouped=True
     ),
 }

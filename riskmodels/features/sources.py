@@ -168,7 +168,8 @@ class Encounters:
 
     def to_dict(self) -> dict[str, AnyValue]:
         """Return the source as plain JSON values."""
-        return {"encounters": list(self.kinds), "where": {k: list(v) for k, v in self.where}}
+        where = {"where": {k: list(v) for k, v in self.where}} if self.where else {}
+        return {"encounters": list(self.kinds), **where}
 
 
 @dataclass(frozen=True)
@@ -235,15 +236,15 @@ class Events:
 
     def to_dict(self) -> dict[str, AnyValue]:
         """Return the source as plain JSON values."""
-        return {
-            "events": list(self.kinds),
+        optional = {
             "codes": list(self.codes),
             "code_system": self.code_system,
             "grouper": self.grouper,
             "groups": list(self.groups),
-            "each": self.each,
             "where": {k: list(v) for k, v in self.where},
         }
+        each = {"each": self.each} if self.grouper else {}
+        return {"events": list(self.kinds), **{k: v for k, v in optional.items() if v}, **each}
 
 
 Source = Encounters | Events
