@@ -19,6 +19,7 @@ __all__ = ["Expected", "cross_fitted_risk", "recalibrate", "refuse_predict_featu
 logger = logging.getLogger(__name__)
 
 NEWTON_STEPS = 50
+ROWS_FOR_THREADS = 200_000  # below, threads wait for each other longer than they work
 FEWEST_EVENTS = 50  # below, a slope is mostly noise: only the level is set
 
 
@@ -93,7 +94,7 @@ def cross_fitted_risk(
         "calibration": None,
         "calibration_fraction": 0.0,
         "random_state": seed,
-        "num_threads": 2,
+        "num_threads": 1 if len(outcome) < ROWS_FOR_THREADS else 0,
         **(parameters or {}),
     }
     for number in track(range(folds), "Fitting what is to be expected", unit="fold"):

@@ -9,7 +9,6 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,10 @@ from riskmodels.errors import RegistryError, did_you_mean
 from riskmodels.files import write_json
 from riskmodels.learning.bundle import ModelBundle
 from riskmodels.learning.gate import Promotion, decide
+from riskmodels.learning.logged import flat, metrics_of, requirements, short, signature, synthetic_example
 from riskmodels.learning.tracking import Tracking, tracking
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from riskmodels.evaluation import Evaluation
 
 __all__ = [
@@ -41,7 +39,6 @@ logger = logging.getLogger(__name__)
 CANDIDATE, CHAMPION = "candidate", "champion"
 EVALUATION, COMPARISON, CONTRACT = "evaluation.json", "comparison.json", "contract.json"
 MODEL = "model"
-REQUIREMENTS = ("lightgbm", "narwhals", "numpy", "pandas", "polars", "pyarrow", "pyyaml", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,8 @@ def log_model(
         with mlflow.start_run(
             experiment_id=server.experiment(experiment), run_name=bundle.name, tags=tags
         ) as run:
-            mlflow.log_params({key: _short(value) for key, value in _flat(params or {})})
-            mlflow.log_metrics(_metrics(evaluation))
+            mlflow.log_params({key: short(value) for key, value in flat(params or {})})
+            mlflow.log_metrics(metrics_of(evaluation))
             write_json(folder / EVALUATION, evaluation.to_dict())
             write_json(folder / CONTRACT, bundle.contract.to_dict())
             if comparison is not None:
@@ -111,9 +108,9 @@ def log_model(
                 name=MODEL,
                 loader_module="riskmodels.learning.pyfunc",
                 data_path=str(saved),
-                signature=_signature(bundle),
+                signature=signature(bundle),
                 input_example=example,
-                pip_requirements=_requirements(),
+                pip_requirements=requirements(),
                 metadata={"riskmodels_version": __version__, "task": bundle.task.name},
             )
         version = _register(server, bundle, info.model_uri, run.info.run_id, evaluation, comparison)
@@ -227,17 +224,6 @@ def fetch_run(run: str | Path, target: str | Path, tracking_uri: str | None = No
     return {path.relative_to(target).as_posix(): path for path in sorted(target.rglob("*")) if path.is_file()}
 
 
-def synthetic_example(bundle: ModelBundle) -> "pd.DataFrame":
-    """Return one made-up row of features: typical values of each column by itself, no patient's row."""
-    import pandas as pd
-
-    columns = {
-        column.name: [column.typical if column.kind == "category" else float(column.typical or 0)]
-        for column in bundle.contract.columns
-    }
-    return pd.DataFrame(columns)
-
-
 def _register(
     server: Tracking,
     bundle: ModelBundle,
@@ -265,50 +251,6 @@ def _register(
     version = server.client.create_model_version(bundle.name, source=source, run_id=run_id, tags=tags)
     server.client.set_registered_model_alias(bundle.name, CANDIDATE, version.version)
     return str(version.version)
-
-
-def _signature(bundle: ModelBundle) -> Any:
-    """Return the signature: every feature by name, numbers as doubles, so that a missing value is allowed."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    inputs = [
-        ColSpec(DataType.string if column.kind == "category" else DataType.double, column.name)
-        for column in bundle.contract.columns
-    ]
-    outputs = [ColSpec(DataType.double, "risk"), ColSpec(DataType.string, "risk_band")]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
-
-
-def _requirements() -> list[str]:
-    pinned = [f"{name}=={metadata.version(name)}" for name in REQUIREMENTS]
-    return [f"riskmodels=={__version__}", *pinned]
-
-
-def _metrics(evaluation: "Evaluation") -> dict[str, float]:
-    """Return the metrics with their limits under names that MLflow accepts; undefined ones are left out."""
-    rows = evaluation.metrics.to_dicts()
-    named = {
-        f"{row['metric']}{suffix}": row[key]
-        for row in rows
-        for key, suffix in (("value", ""), ("lower", "_lower"), ("upper", "_upper"))
-    }
-    return {re.sub(r"[^\w\-. /:]", "_at_", name): float(v) for name, v in named.items() if v is not None}
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 500 else f"{text[:497]}..."
 
 
 def _log_file(path: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 """Score a history shard by shard: calibrated risk, band and reasons for each index discharge at risk."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -11,11 +12,13 @@ import polars as pl
 
 from riskmodels import __version__
 from riskmodels.errors import SpecError, did_you_mean
-from riskmodels.evaluation.suppression import SMALLEST_CELL
 from riskmodels.learning.bundle import ModelBundle, RiskBands
+from riskmodels.learning.contract import CheckedFrame
+from riskmodels.learning.contract_columns import OFTEN_OUTSIDE
 from riskmodels.progress import track
 from riskmodels.scoring.job import ScoreFolder, partition_name
 from riskmodels.scoring.reasons import reason_columns, top_reasons
+from riskmodels.scoring.summary import ScoreSummary, say_count
 
 if TYPE_CHECKING:
     from riskmodels.history import History
@@ -41,54 +44,6 @@ TAIL: dict[str, pl.DataType | type[pl.DataType]] = {
     "features_version": pl.String,
     "as_of": _TIME,
 }
-
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """What a scoring job did.
-
-    Parameters
-    ----------
-    path : Path
-        The folder of the scores.
-    rows : int
-        Index discharges scored, over all shards.
-    by_band : dict of str to int
-        How many of them in each risk band, from low to high.
-    computed, shards : int
-        Shards computed now, of how many; the others were there from an earlier start.
-    warnings : tuple of str
-        What the data contract had to remark.
-    """
-
-    path: Path
-    rows: int
-    by_band: dict[str, int]
-    computed: int
-    shards: int
-    model: str
-    version: str
-    as_of: datetime
-    since: datetime
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def already_done(self) -> bool:
-        """Return whether the job had ended before, so that nothing was done."""
-        return self.computed == 0
-
-    def to_text(self) -> str:
-        """Return a summary of a few lines, small counts suppressed."""
-        state = "was done already, nothing to do" if self.already_done else f"{self.computed} computed now"
-        bands = ", ".join(f"{name} {_count(rows)}" for name, rows in self.by_band.items())
-        span = f"{self.since:%Y-%m-%d} to {self.as_of:%Y-%m-%d}"
-        lines = [
-            f"{self.path}: {_count(self.rows)} discharges from {span}",
-            f"  model: {self.model} version {self.version}",
-            f"  risk bands: {bands}",
-            f"  {self.shards} shards: {state}",
-        ]
-        return "\n".join([*lines, *(f"  Note: {warning}" for warning in self.warnings)])
 
 
 def score(
@@ -224,13 +179,30 @@ class _Job:
         if done:
             logger.info("%s: %s of %s shards are there already", folder.path, len(done), folder.n_shards)
         missing = [number for number in range(folder.n_shards) if number not in done]
+        rows, unknown, drifted = 0, Counter[str](), Counter[str]()
         for number in track(missing, f"Scoring with {self.bundle.name}"):
-            frame, remarks = self._score_shard(number, plan)
+            frame, checked = self._score_shard(number, plan)
             folder.write_shard(number, frame)
-            warnings += [remark for remark in remarks if remark not in warnings]
+            rows += frame.height
+            if checked is not None:
+                unknown.update(checked.unknown)
+                drifted.update(dict.fromkeys(checked.drifted, 1))
+        warnings += [
+            f"{name}: {say_count(count)} of {say_count(rows)} rows with a level that training did not see, "
+            "or "
+            "hardly; "
+            "taken as missing where the model does not know it"
+            for name, count in unknown.items()
+        ]
+        warnings += [
+            f"{name}: more than {OFTEN_OUTSIDE:.0%} of the values lie where hardly any training value lay, "
+            "in "
+            f"{count} of {len(missing)} shards"
+            for name, count in drifted.items()
+        ]
         return len(missing), tuple(warnings)
 
-    def _score_shard(self, number: int, plan: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    def _score_shard(self, number: int, plan: Any) -> tuple[pl.DataFrame, CheckedFrame | None]:
         from riskmodels.cohorts import shard_cases
         from riskmodels.features import build_shard_features
 
@@ -246,7 +218,7 @@ class _Job:
         cases = cases.filter(at_risk).sort("person_id", "index_time", "index_id")
         schema = HEAD | reason_columns(self.reasons) | TAIL
         if cases.is_empty():
-            return pl.DataFrame(schema=schema), ()
+            return pl.DataFrame(schema=schema), None
         checked = self.bundle.check(build_shard_features(shard, cases, plan).frame)
         risk = self.bundle.model.predict_proba(checked.frame)[:, 1]
         lowest = 0 if self.reasons_from is None else self.bands.names.index(self.reasons_from)
@@ -264,7 +236,7 @@ class _Job:
             features_version=pl.lit(self.bundle.contract.feature_set_hash[:12]),
             as_of=pl.lit(self.as_of),
         )
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()), checked.warnings
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()), checked
 
 
 def _status() -> pl.Expr:
@@ -293,7 +265,3 @@ def _instant(value: date | datetime | str, name: str) -> datetime:
     if not isinstance(value, datetime):
         return datetime.combine(value, time())
     return value.replace(tzinfo=None)
-
-
-def _count(rows: int) -> str:
-    return "fewer than 11" if 0 < rows < SMALLEST_CELL else f"{rows:,}"

@@ -121,7 +121,8 @@ def test_few_unknown_levels_are_counted_and_many_refused(
 
 def test_a_drifted_number_is_remarked(contract: DataContract) -> None:
     checked = contract.check(training(seed=2).with_columns(age=pl.col("age") + 8))
-    assert [warning.split(":")[0] for warning in checked.warnings if "age" in warning] == ["column 'age'"]
+    assert checked.drifted == ("age",)
+    assert any("column 'age'" in warning for warning in checked.warnings)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from riskmodels.errors import RegistryError
 from riskmodels.evaluation import Evaluation, evaluate
 from riskmodels.learning.bundle import ModelBundle
 from riskmodels.learning.gate import compare_with_champion, decide
+from riskmodels.learning.logged import synthetic_example
 from riskmodels.learning.registry import (
     LoggedModel,
     fetch_run,
     load_model,
     log_model,
     promote,
-    synthetic_example,
 )
 from riskmodels.learning.tracking import tracking
 
