@@ -14,6 +14,7 @@ from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.payments.audit import Audit, Line
 from riskmodels.payments.program import Payment, Program
 from riskmodels.payments.rules import Parameter, Rules, known_years, load_rules
+from riskmodels.payments.whatif import parse_changes
 
 __all__ = [
     "Audit",
@@ -23,12 +24,16 @@ __all__ = [
     "Rules",
     "known_years",
     "load_rules",
+    "parse_changes",
     "pay",
     "program_options",
     "programs",
 ]
 
-_PROGRAMS = ("aco-reach", "contract", "hac", "hrrp", "hvbp", "ma-capitation", "mips", "mssp", "primary-care")
+_PROGRAMS = (
+    *("aco-reach", "bpci-advanced", "cjr", "contract", "hac", "hrrp", "hvbp"),
+    *("ma-capitation", "mips", "mssp", "primary-care", "team"),
+)
 
 
 def programs() -> tuple[str, ...]:

@@ -21,7 +21,7 @@ _OWN = ("facility_id", "ratio")
 _PUBLIC = ("facility id", "measure name", "excess readmission ratio")
 _PUBLIC_MEASURES = {
     "READM-30-AMI-HRRP": "AMI", "READM-30-COPD-HRRP": "COPD", "READM-30-HF-HRRP": "HF",
-    "READM-30-PN-HRRP": "PN", "READM-30-CABG-HRRP": "CABG", "READM-30-HIP-KNEE-HRRP": "THA/TKA",
+    "READM-30-PN-HRRP": "Pneumonia", "READM-30-CABG-HRRP": "CABG", "READM-30-HIP-KNEE-HRRP": "THA/TKA",
 }  # fmt: skip
 
 

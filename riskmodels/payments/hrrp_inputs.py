@@ -22,7 +22,7 @@ OPTIONS = {
     "neutrality_modifier": "a number, 'rules' (the year's published one) or 'solve' (budget neutral)",
 }
 
-_LABELS = {"AMI": "ami", "COPD": "copd", "HF": "hf", "PN": "pneumonia|pn", "CABG": "cabg",
+_LABELS = {"AMI": "ami", "COPD": "copd", "HF": "hf", "Pneumonia": "pneumonia|pn", "CABG": "cabg",
            "THA/TKA": "tha/tka|hip/knee|thatka"}  # fmt: skip
 _SUPPLEMENTAL = ("hospital (ccn|cnn)", "dual proportion.*", "neutrality modifier.*")
 

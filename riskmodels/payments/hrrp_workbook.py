@@ -17,9 +17,18 @@ __all__ = ["is_report", "predicted_and_expected", "read"]
 
 Rows = list[list[str]]
 
-_SHEET_MEASURES = {"AMI": "AMI", "COPD": "COPD", "HF": "HF", "PN": "PN", "CABG": "CABG", "HK": "THA/TKA"}
-_ROW_MEASURES = {"ami": "AMI", "copd": "COPD", "hf": "HF", "pneumonia": "PN", "pn": "PN", "cabg": "CABG",
-                 "tha/tka": "THA/TKA"}  # fmt: skip
+_SHEET_MEASURES = {
+    "AMI": "AMI",
+    "COPD": "COPD",
+    "HF": "HF",
+    "PN": "Pneumonia",
+    "CABG": "CABG",
+    "HK": "THA/TKA",
+}
+_ROW_MEASURES = {
+    "ami": "AMI", "copd": "COPD", "hf": "HF", "pneumonia": "Pneumonia", "pn": "Pneumonia", "cabg": "CABG",
+    "tha/tka": "THA/TKA",
+}  # fmt: skip
 _CCN = re.compile(r"(?<![0-9A-Z])\d{2}[0-9A-Z]\d{3}(?![0-9A-Z])")
 _TOLERANCE = 1e-8
 

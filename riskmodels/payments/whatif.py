@@ -12,9 +12,31 @@ from riskmodels.errors import SpecError, did_you_mean
 if TYPE_CHECKING:
     from riskmodels.payments.program import Inputs, Program
 
-__all__ = ["apply_changes"]
+__all__ = ["apply_changes", "parse_changes"]
 
 _KEY = re.compile(r"(?P<column>\w+)(\[(?P<component>[^\]]+)\])?(@(?P<entity>.+))?")
+
+
+def parse_changes(texts: Iterable[str]) -> dict[str, str]:
+    """Return changes as `apply_changes` takes them, from texts such as ``excess_readmission_ratio[HF]=-5%``.
+
+    >>> parse_changes(["cost@010006=*0.9"])
+    {'cost@010006': '*0.9'}
+
+    Raises
+    ------
+    SpecError
+        For a text without an equals sign, or an input that is there twice.
+    """
+    changes: dict[str, str] = {}
+    for text in texts:
+        key, equals, change = (part.strip() for part in text.partition("="))
+        if not (key and equals and change):
+            raise SpecError(f"what-if {text!r}: write INPUT=CHANGE, such as cost=-5%")
+        if key in changes:
+            raise SpecError(f"what-if {key!r} is here twice")
+        changes[key] = change
+    return changes
 
 
 def apply_changes(

@@ -94,7 +94,9 @@ name = "shared"
 kind = "corridor"
 amount = "benchmark - expenditures"
 base = "benchmark"
-bands = [{ to = 0.05, share = 0.5 }, { to = 0.10, share = 0.35 }, { to = 0.15, share = 0.15 }, { share = 0.05 }]
+bands = [
+  { to = 0.05, share = 0.5 }, { to = 0.10, share = 0.35 }, { to = 0.15, share = 0.15 }, { share = 0.05 },
+]
 
 [[step]]
 name = "payment"
@@ -120,7 +122,7 @@ HEADER = "provider,target_pmpm,actual_pmpm,member_months"
 
 @pytest.mark.parametrize(("actual", "shared"), [(495.50, 0), (495.00, 312_500), (494.00, 375_000), (510, 0)])
 def test_the_published_minimum_savings_rate_example(settle: Settle, actual: float, shared: float) -> None:
-    """$500.00 target, half of the savings from 1% on (axenehp.com): $495.50 earns nothing."""
+    """$500 target, half of the savings from 1% on (axenehp.com): $495.50 earns nothing."""
     payment = settle(SHARED_SAVINGS, HEADER, f"A,$500.00,{actual},125000")
     assert payment.frame["payment"].to_list() == [pytest.approx(shared)]
 

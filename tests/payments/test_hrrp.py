@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
-from riskmodels.payments import load_rules, pay
+from riskmodels.payments import load_rules, parse_changes, pay
 from riskmodels.payments.hrrp import contributions, payment_factor
 from riskmodels.payments.hrrp_benchmark import peer_groups
 from riskmodels.payments.hrrp_neutrality import solve_neutrality
@@ -136,7 +136,7 @@ class TestRule:
         path = supplemental({"010001": {"pneumonia": (100, 1.5, 1.0, "N/A", 0.02)}}, year=2023)
         payment = pay("hrrp", path, year=2023)
         assert payment.frame["payment_adjustment_factor"].to_list() == [1.0]
-        assert payment.detail.filter(pl.col("measure") == "PN")["counts"].to_list() == [False]
+        assert payment.detail.filter(pl.col("measure") == "Pneumonia")["counts"].to_list() == [False]
 
     def test_peer_groups_are_fifths_and_equal_proportions_stay_together(self) -> None:
         dual = pl.DataFrame({"dual": [0.5, 0.1, 0.2, 0.3, 0.4, 0.1, 0.1, 0.2, 0.9, 1.0]})
@@ -388,3 +388,40 @@ class TestAuditAndWhatIf:
         path = supplemental({"010001": TestRefusals.GOOD})
         with pytest.raises(SpecError, match=message):
             pay("hrrp", path, year=2025, what_if={key: change})
+
+
+def test_changes_are_read_from_the_command_line() -> None:
+    texts = ["excess_readmission_ratio[HF]@010006=-5%", "neutrality_modifier = 1.0"]
+    assert parse_changes(texts) == {
+        "excess_readmission_ratio[HF]@010006": "-5%",
+        "neutrality_modifier": "1.0",
+    }
+    for wrong in (["a"], ["=1"], ["a="], ["a=1", "a=2"]):
+        with pytest.raises(SpecError, match="what-if"):
+            parse_changes(wrong)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".xlsx"])
+def test_the_supplemental_file_is_read_with_tabs_and_as_a_workbook(supplemental: Writer, suffix: str) -> None:
+    import csv
+
+    import openpyxl
+
+    hospitals = {name: measures for name, (measures, _) in PUBLISHED.items()}
+    path = supplemental(hospitals, peers={"010007": (0.2138, 3)})
+    with path.open(encoding="utf-8-sig", newline="") as opened:
+        rows = list(csv.reader(opened))
+    other = path.with_suffix(suffix)
+    if suffix == ".txt":
+        other.write_text("\n".join("\t".join(row) for row in rows), encoding="utf-8")
+    else:
+        book = openpyxl.Workbook()
+        sheet = book.active
+        assert sheet is not None
+        for row in rows:
+            # A spreadsheet takes hospital ids for numbers.
+            sheet.append([int(cell) if cell.isdigit() else cell for cell in row])
+        book.save(other)
+    frame = pay("hrrp", other, year=2025).frame
+    assert frame["facility_id"].to_list() == list(PUBLISHED)
+    assert frame["payment_adjustment_factor"].to_list() == [factor for _, factor in PUBLISHED.values()]

@@ -1,0 +1,57 @@
+"""Comprehensive Care for Joint Replacement (42 CFR 510): hip and knee replacement episodes."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import polars as pl
+
+from riskmodels.payments.bundles import Bundle
+from riskmodels.payments.rules import Rules
+
+__all__ = ["PROGRAM", "JointReplacement"]
+
+
+class JointReplacement(Bundle):
+    """Prices less a discount that falls with quality, less costs; limits by performance year.
+
+    The price of an episode (`target_price`) is before the discount. A hospital is paid what its costs are
+    below the price less the payment discount of its quality category, if that is acceptable or better; it
+    owes what they are above the price less the repayment discount.
+    """
+
+    name: ClassVar[str] = "cjr"
+    maximum_score: ClassVar[float] = 20.0
+    options: ClassVar[Mapping[str, str]] = {
+        "quality": "file: participant_id, composite_quality_score (0 to 20)[, rural]",
+    }
+
+    def reconcile(self, totals: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        """Take the discounts of the quality category and set the limits of the year."""
+        category = pl.lit(None, dtype=pl.String)
+        score = pl.col("composite_quality_score")
+        for step in rules["categories"]:
+            reached = score > step["above"] if "above" in step else score >= step["at_least"]
+            category = pl.when(reached).then(pl.lit(step["category"])).otherwise(category)
+        totals = totals.with_columns(category.alias("quality_category"), pl.col("target").alias("price"))
+
+        def target(name: str) -> pl.Expr:
+            discount = pl.col("quality_category").replace_strict(
+                rules[name], default=None, return_dtype=pl.Float64
+            )
+            return pl.col("price") * (1 - discount)
+
+        gain = (target("payment_discount") - pl.col("cost")).fill_null(0.0).clip(0)
+        loss = (target("repayment_discount") - pl.col("cost")).clip(None, 0)
+        raw = pl.when(gain > 0).then(gain).otherwise(loss)
+        paid = pl.when(raw > 0).then(target("payment_discount")).otherwise(target("repayment_discount"))
+        totals = totals.with_columns(raw.alias("raw_reconciliation"), paid.alias("target"))
+        limits = rules["stop_loss"]
+        share = pl.when("rural").then(limits["rural"]).otherwise(limits["all"])
+        return totals.with_columns(
+            pl.col("raw_reconciliation").alias("adjusted_reconciliation"),
+            (rules["stop_gain"]["all"] * pl.col("target")).alias("most"),
+            (share * pl.col("target")).alias("least"),
+        ), ("categories", "payment_discount", "repayment_discount", "stop_gain", "stop_loss")
+
+
+PROGRAM = JointReplacement()

@@ -1,0 +1,199 @@
+"""Bundled payments: BPCI Advanced, TEAM, CJR, and episodes from claims."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskmodels.errors import DataError, SpecError
+from riskmodels.payments import Payment, load_rules, pay
+from riskmodels.payments.bpci_advanced import PROGRAM
+from riskmodels.payments.episodes import build_episodes
+from riskmodels.payments.program import Inputs
+
+Settle = Callable[..., Payment]
+
+
+@pytest.fixture
+def settle(tmp_path: Path) -> Settle:
+    """Return a function that reconciles episodes (target, cost) of participant P."""
+
+    def run(
+        program: str, year: int, episodes: list[tuple[float, float]], score: float, **more: object
+    ) -> Payment:
+        path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+        lines = [f"P,LEJR,{target},{cost}" for target, cost in episodes]
+        path.write_text(
+            "\n".join(["participant_id,episode_category,target_price,cost", *lines]), encoding="utf-8"
+        )
+        names, cells = ",".join(["participant_id", "composite_quality_score", *more]), [f"P,{score}"]
+        cells += [str(value) for value in more.values()]
+        quality.write_text(names + "\n" + ",".join(cells), encoding="utf-8")
+        return pay(program, path, year=year, quality=quality)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("cost", "score", "adjusted", "payment"),
+    [
+        (1_900_000, 50, 95_000, 95_000),
+        (2_300_000, 50, -285_000, -285_000),
+        (1_400_000, 100, 600_000, 400_000),  # held at 20% of the target
+        (1_900_000, 0, 90_000, 90_000),
+        (2_100_000, 0, -100_000, -100_000),
+        (2_900_000, 0, -900_000, -400_000),
+    ],
+)
+def test_bpci_advanced(settle: Settle, cost: float, score: float, adjusted: float, payment: float) -> None:
+    result = settle("bpci-advanced", 2020, [(1_000_000, cost / 2)] * 2, score)
+    row = result.frame.row(0, named=True)
+    assert (row["adjusted_reconciliation"], row["payment"]) == pytest.approx((adjusted, payment))
+    assert result.unverified == ()
+
+
+def test_costs_are_winsorised_and_disaster_episodes_above_target_are_left_out(tmp_path: Path) -> None:
+    path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+    header = "participant_id,target_price,cost,winsor_low,winsor_high,natural_disaster"
+    rows = ["P,100,500,50,200,0", "P,100,10,50,200,0", "P,100,150,,,1", "P,100,90,,,1"]
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    quality.write_text("participant_id,composite_quality_score\nP,100\n", encoding="utf-8")
+    payment = pay("bpci-advanced", path, year=2020, quality=quality)
+    assert payment.frame.select("target", "cost").row(0) == (300, 200 + 50 + 90)
+    assert "disaster_episodes" in str(payment.audit("P")).replace(" ", "_")
+
+
+@pytest.mark.parametrize(
+    ("track", "cost", "score", "payment"),
+    [
+        (3, 900_000, 80, 98_000),  # 10% cut less 10% x 0.80
+        (3, 1_300_000, 80, -200_000),  # -276,000, held at 20%
+        (2, 1_050_000, 60, -45_500),  # 15% x 0.60 of relief
+        (1, 1_300_000, 80, 0),
+        (1, 700_000, 100, 100_000),
+    ],
+)
+def test_team_by_hand_and_flagged_as_unverified(
+    settle: Settle, track: int, cost: float, score: float, payment: float
+) -> None:
+    result = settle("team", 2027, [(1_000_000, cost)], score, track=track)
+    assert result.frame["payment"].to_list() == pytest.approx([payment])
+    assert set(result.unverified) == {"quality_effect", "stop_gain", "stop_loss"}
+
+
+def test_a_track_that_the_year_does_not_have_is_refused(settle: Settle) -> None:
+    with pytest.raises(DataError, match="track '2' is none of 2026: 1, 3"):
+        settle("team", 2026, [(1, 1)], 50, track=2)
+
+
+class TestJointReplacement:
+    def test_the_published_stop_gain_example(self, settle: Settle) -> None:
+        """Performance year 1: 150,000 of savings and a limit of 100,000 pay 100,000, and so do 100,000."""
+        # Excellent: a discount of 1.5%; a target of 2,000,000 has its 5% limit at 100,000.
+        price = 2_000_000 / 0.985
+        payment = settle("cjr", 2016, [(price, 1_850_000)], 15)
+        assert payment.frame["raw_reconciliation"][0] == pytest.approx(150_000)
+        assert payment.frame["payment"][0] == pytest.approx(100_000)
+        after = payment.what_if({"cost": "+50000"})
+        assert after.frame["payment"][0] == pytest.approx(100_000)
+        further = payment.what_if({"cost": "+60000"})
+        assert further.frame["payment"][0] == pytest.approx(90_000)
+
+    @pytest.mark.parametrize(
+        ("score", "category", "payment"),
+        [(4, "below", 0), (5, "acceptable", 70_000), (6.9, "good", 80_000), (15, "good", 80_000),
+         (15.1, "excellent", 85_000)],
+    )  # fmt: skip
+    def test_the_quality_category_sets_the_discount(
+        self, settle: Settle, score: float, category: str, payment: float
+    ) -> None:
+        result = settle("cjr", 2019, [(1_000_000, 900_000)], score)
+        assert result.frame["quality_category"].to_list() == [category]
+        assert result.frame["payment"].to_list() == pytest.approx([payment])
+        assert "payment_discount" in result.unverified
+
+    def test_costs_between_the_two_targets_pay_and_owe_nothing(self, settle: Settle) -> None:
+        assert settle("cjr", 2018, [(1_000_000, 985_000)], 10).frame["payment"].to_list() == [0]
+
+    def test_rural_hospitals_have_a_lower_loss_limit(self, settle: Settle) -> None:
+        result = settle("cjr", 2019, [(1_000_000, 2_000_000)], 10, rural=1)
+        assert result.frame["payment"][0] == pytest.approx(-0.05 * 980_000)
+
+
+def test_break_even_and_refusals(settle: Settle, tmp_path: Path) -> None:
+    payment = settle("bpci-advanced", 2020, [(100, 130), (100, 110)], 50)
+    turn = payment.break_even("P").row(0, named=True)
+    assert (turn["cost_change"], turn["change_per_episode"]) == (-40, -20)
+    assert payment.what_if({"cost": "-20"}).frame["payment"].to_list() == [0]
+    with pytest.raises(DataError, match="above 100"):
+        settle("bpci-advanced", 2020, [(1, 1)], 101)
+    with pytest.raises(DataError, match="below 0"):
+        settle("bpci-advanced", 2020, [(1, -1)], 50)
+    with pytest.raises(SpecError, match="--quality FILE"):
+        pay("team", tmp_path / "episodes.csv", year=2026)
+
+
+ANCHOR = {"participant_id": "H", "patient_id": "p", "episode_category": "470", "start": date(2024, 1, 1),
+          "anchor_end": date(2024, 1, 3)}  # fmt: skip
+
+
+def _claims(*rows: tuple[date, date, float, str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [("p", *row) for row in rows], schema=["patient_id", "start", "end", "paid", "code"], orient="row"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "cost"),
+    [
+        ((date(2024, 1, 1), date(2024, 1, 3), 1000.0, "470"), 1000),  # the anchor itself
+        ((date(2023, 12, 31), date(2024, 1, 2), 1000.0, "x"), 0),  # before the anchor
+        ((date(2024, 2, 2), date(2024, 2, 2), 1000.0, "x"), 1000),  # the last day of 30
+        ((date(2024, 2, 3), date(2024, 2, 3), 1000.0, "x"), 0),  # the day after
+        ((date(2024, 2, 1), date(2024, 2, 10), 1000.0, "x"), 200),  # two of ten days
+        ((date(2024, 1, 10), date(2024, 1, 10), 1000.0, "C50.9"), 0),  # excluded
+    ],
+    ids=["anchor", "before", "last-day", "day-after", "prorated", "excluded"],
+)
+def test_what_counts_in_an_episode(claim: tuple[date, date, float, str], cost: float) -> None:
+    episodes = build_episodes(pl.DataFrame([ANCHOR]), _claims(claim), window_days=30, excluded_codes=["C"])
+    assert episodes["cost"].to_list() == pytest.approx([cost])
+    assert episodes["end"].to_list() == [date(2024, 2, 2)]
+    assert "patient_id" not in episodes.columns
+
+
+def test_an_anchor_inside_an_episode_begins_none() -> None:
+    second = {**ANCHOR, "start": date(2024, 2, 2), "anchor_end": date(2024, 2, 4)}
+    third = {**ANCHOR, "start": date(2024, 2, 3), "anchor_end": date(2024, 2, 4)}
+    claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
+    kept = build_episodes(pl.DataFrame([third, ANCHOR, second]), claims, window_days=30)
+    assert kept["start"].to_list() == [date(2024, 1, 1), date(2024, 2, 3)]
+
+
+def test_a_claim_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(DataError, match="claims: row 1 ends before it starts"):
+        build_episodes(pl.DataFrame([ANCHOR]), _claims((date(2024, 1, 2), date(2024, 1, 1), 1.0, "x")))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 3), st.floats(0, 1), st.floats(0, 100))
+def test_higher_costs_never_pay_more_and_a_fifth_of_the_target_bounds_the_payment(
+    cost: float, more: float, score: float
+) -> None:
+    paid = []
+    for spent in (cost, cost + more):
+        episodes = pl.DataFrame(
+            {"participant_id": ["P"], "episode_category": ["x"], "target_price": [1.0], "cost": [spent],
+             "winsor_low": [None], "winsor_high": [None], "natural_disaster": [False], "source_file": ["f"],
+             "source_line": [1]},
+            schema_overrides={"winsor_low": pl.Float64, "winsor_high": pl.Float64},
+        )  # fmt: skip
+        participants = pl.DataFrame({"participant_id": ["P"], "composite_quality_score": [score]})
+        inputs = Inputs({"episodes": episodes, "participants": participants})
+        paid.append(PROGRAM.settle(inputs, load_rules("bpci-advanced", 2020)).frame["payment"][0])
+    assert paid[1] <= paid[0] + 1e-12
+    assert all(abs(value) <= 0.2 + 1e-12 for value in paid)
