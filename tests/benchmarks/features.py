@@ -1,9 +1,8 @@
-# ruff: noqa: T201, E731 - a script that prints a table
 """Time the feature engine on 20 million events against other engines, on the same rows, in one run.
 
 usage: features.py BENCH DATA [--work FOLDER] [--engines scan,polars,duckdb,pandas] [--repeat N]
 
-BENCH holds the workload (generate.py, feature_list.py, reference.py, verify.py); DATA is what generate.py wrote.
+BENCH holds the workload (generate.py, feature_list.py, reference.py, verify.py), DATA what generate.py wrote.
 The events are ingested into a history store, 151 features are built from it through the public interface and
 written to Parquet, and verify.py compares them with the reference's. Each engine runs in a process of its
 own, whose peak memory is taken from outside.
@@ -53,11 +52,10 @@ def feature_set(bench: Path, data: Path):
 
     maps = {t: pl.read_parquet(data / f"map_{t}.parquet").rows() for t in ("dx", "rx")}
     groupers = [grouper("dx", maps["dx"], GROUPS), grouper("rx", maps["rx"], CLASSES)]
-    days = lambda what: f"{what}_{{days}}"
     diagnoses, drugs = Events("diagnosis", grouper="dx"), Events("drug", grouper="rx")
-    specs = [Count(Encounters(kind), WINDOWS, name=days(f"enc_n_{k}")) for k, kind in KINDS.items()]
+    specs = [Count(Encounters(kind), WINDOWS, name=f"enc_n_{k}_{{days}}") for k, kind in KINDS.items()]
     specs += [
-        Sum(Encounters(), WINDOWS, value=value, name=days(f"enc_{v}"))
+        Sum(Encounters(), WINDOWS, value=value, name=f"enc_{v}_{{days}}")
         for v, value in (("los", "length_of_stay"), ("cost", "paid"))
     ]
     specs += [DaysSince(Encounters(kind), 365, name=f"enc_dsl_{k}") for k, kind in KINDS.items()]
@@ -78,7 +76,9 @@ def parts(data: Path):
     """Return the events of the workload in the tables of a history."""
     from riskmodels.history import Part
 
-    scan = lambda t: pl.scan_parquet(data / f"{t}.parquet")
+    def scan(table: str) -> pl.LazyFrame:
+        return pl.scan_parquet(data / f"{table}.parquet")
+
     person_id = pl.col("pid").cast(pl.String).str.zfill(9).alias("person_id")
     at = pl.col("event_date").cast(pl.Datetime("us"))
     pids = pl.concat([scan(t).select("pid") for t in (*TABLES, "idx")]).unique()
@@ -160,7 +160,7 @@ def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
 
 
 def run(command: list[str]) -> tuple[float, float, str]:
-    """Run a command; return its seconds, peak memory in MiB (of the process, seen from outside) and output."""
+    """Run a command; return its seconds, its peak memory in MiB (seen from outside) and its output."""
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     output = child.stdout.read()
@@ -186,29 +186,34 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     history, ours = work / "history", work / "riskmodels.parquet"
     if given.do == "ingest":
-        return do_ingest(bench, data, history)
-    if given.do == "sort":
-        return do_sort(bench, data, work / "sorted.parquet")
-    if given.do == "features":
-        return do_features(bench, data, history, ours)
+        do_ingest(bench, data, history)
+    elif given.do == "sort":
+        do_sort(bench, data, work / "sorted.parquet")
+    elif given.do == "features":
+        do_features(bench, data, history, ours)
+    else:
+        compare(bench, data, work, given.engines.split(","), given.repeat)
 
+
+def compare(bench: Path, data: Path, work: Path, engines: list[str], repeat: int) -> None:
+    """Run the engines in turn and print the table, each engine by its best run."""
+    history, ours = work / "history", work / "riskmodels.parquet"
+    # An empty cache, so that the first run compiles the kernel and the later ones load it.
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-", dir=work)
     again = [sys.executable, __file__, str(bench), str(data), "--work", str(work)]
-    table: list[tuple[str, float, float]] = []
     if not history.exists():
         seconds, memory, _ = run([*again, "--do", "ingest"])
         plain, plain_memory, _ = run([*again, "--do", "sort"])
-        print(
-            f"ingest {seconds:.1f} s ({memory:.0f} MiB); a plain Polars sort and write {plain:.1f} s", end=""
-        )
-        print(f" ({plain_memory:.0f} MiB); ratio {seconds / plain:.2f}")
+        print(f"ingest into a history: {seconds:.1f} s, peak {memory:.0f} MiB, {seconds / plain:.2f} times")
+        print(f"a plain Polars sort and write: {plain:.1f} s, peak {plain_memory:.0f} MiB")
     compiles = []
     reference = [sys.executable, str(bench / "reference.py")]
-    engines = ["riskmodels", *(e for e in given.engines.split(",") if e)]
+    engines = ["riskmodels", *(engine for engine in engines if engine)]
     best: dict[str, tuple[float, float]] = {}
-    for attempt in range(given.repeat):
+    for attempt in range(repeat):
         for engine in engines:
             if engine == "pandas" and attempt:
-                continue
+                continue  # once is enough for what takes longest
             if engine == "riskmodels":
                 _, memory, output = run([*again, "--do", "features"])
                 told = json.loads(output.splitlines()[-1])
@@ -220,10 +225,10 @@ def main() -> None:
                 seconds = float(output.split(":")[1].split("s,")[0])
             before = best.get(engine, (float("inf"), 0.0))
             best[engine] = (min(before[0], seconds), max(before[1], memory))
-    table = [(engine, *best[engine]) for engine in engines]
     print(f"kernel: {max(compiles):.2f} s to compile or load at first, {min(compiles):.2f} s from the cache")
     print(f"{'engine':<12}{'seconds':>9}{'peak MiB':>10}{'ours is':>14}")
-    for engine, seconds, memory in table:
+    for engine in engines:
+        seconds, memory = best[engine]
         ratio = best["riskmodels"][0] / seconds
         said = f"{ratio:.2f} x it" if ratio >= 1 else f"{1 / ratio:.1f} x faster"
         print(f"{engine:<12}{seconds:>9.2f}{memory:>10.0f}{'' if engine == 'riskmodels' else said:>14}")

@@ -11,7 +11,7 @@ from feature_tables import GROUPER, VOCABULARY, cases, day, reference, shard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riskmodels.features import Count, Encounters, Events, FeatureSet, build_shard_features
+from riskmodels.features import Count, Encounters, Events, FeatureSet, Last, build_shard_features
 
 quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -167,3 +167,15 @@ def test_index_stay_is_not_earlier_use():
     ]
     case = cases({"admission_time": day(10), "index_time": day(14), "stay_encounters": [2]})
     assert build(data, case, specs).frame.row(0) == ("case0", 0.0, 1.0, 0.0)
+
+
+def test_the_last_of_two_results_at_one_instant_is_the_one_with_the_larger_position():
+    """The store keeps rows of one instant and code in order of position, and `Last` takes the last of them."""
+    results = [
+        {"person": 0, "time": day(3), "kind": "lab", "code": 4, "position": position, "value": value}
+        for position, value in ((2, 20.0), (1, 10.0), (3, None))
+    ]
+    frame = build(
+        shard((), results), cases({"index_time": day(4)}), [Last(Events("lab"), "all", name="x")]
+    ).frame
+    assert frame["x"].to_list() == [20.0]
