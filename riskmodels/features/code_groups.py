@@ -63,7 +63,8 @@ _TESTS = {
     "white_cells": ("6690-2 26464-8", "white-cell count"),
     "platelets": ("777-3 26515-7", "platelet count"),
     "inr": ("6301-6 34714-6", "INR"),
-    "natriuretic_peptide": ("30934-4 33762-6", "natriuretic peptide (BNP or NT-proBNP)"),
+    "bnp": ("30934-4 42637-9", "B-type natriuretic peptide (BNP)"),
+    "nt_probnp": ("33762-6", "NT-proBNP"),  # another molecule, on another scale than BNP
     "lactate": ("2524-7 32693-4", "lactate"),
 }
 

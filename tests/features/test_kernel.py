@@ -170,7 +170,7 @@ def test_index_stay_is_not_earlier_use():
 
 
 def test_the_last_of_two_results_at_one_instant_is_the_one_with_the_larger_position():
-    """The store keeps rows of one instant and code in order of position, and `Last` takes the last of them."""
+    """The store keeps rows of one instant and code in order of position; `Last` takes the last of them."""
     results = [
         {"person": 0, "time": day(3), "kind": "lab", "code": 4, "position": position, "value": value}
         for position, value in ((2, 20.0), (1, 10.0), (3, None))
