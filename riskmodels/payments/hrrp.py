@@ -206,7 +206,8 @@ def _intervals(inputs: Inputs, rules: Rules) -> pl.DataFrame:
         chosen = groups == group
         excess[:, chosen] = ratios[:, chosen] - np.nanmedian(ratios[:, chosen], axis=1, keepdims=True)
     weight = (measures["drg_payment_ratio"] * measures["neutrality_modifier"]).to_numpy()
-    enough = (measures["eligible_discharges"] >= rules["minimum_discharges"]).to_numpy()
+    counted = measures["eligible_discharges"] >= rules["minimum_discharges"]
+    enough = counted.fill_null(False).to_numpy()
     reduction = np.where(enough, np.maximum(np.nan_to_num(excess), 0.0) * weight, 0.0)
     scale = 10.0 ** rules["factor_decimals"]
     factor = np.floor((1 - np.minimum(reduction, rules["maximum_reduction"])) * scale + 0.5 + 1e-9) / scale

@@ -91,7 +91,7 @@ def read(path: Path, rules: Rules, options: Mapping[str, Any]) -> Inputs:
          },
          "drawn": ("excess_readmission_ratio", "predicted", "expected", "eligible_discharges")},
         notes,
-        _draws(path, facilities) if own else None,
+        _draws(path, facilities) if own and measures.height == facilities.height else None,
     )  # fmt: skip
 
 

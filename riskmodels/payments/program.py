@@ -12,7 +12,7 @@ from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.files import atomic_file
 from riskmodels.payments.audit import Audit
 from riskmodels.payments.rules import Rules, load_rules
-from riskmodels.payments.whatif import apply_changes
+from riskmodels.payments.whatif import apply_changes, set_values
 
 __all__ = ["Inputs", "Payment", "Program", "Settlement"]
 
@@ -181,6 +181,51 @@ class Payment:
         changed = pl.any_horizontal(pl.col(f"{name}_change").fill_null(0) != 0 for name in numeric)
         order = [column for name in numeric for column in (name, f"{name}_other", f"{name}_change")]
         return both.with_columns(changes).filter(changed).select(key, *order)
+
+    def interval(self, column: str, draws: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:
+        """Return the figures with an interval where an input is uncertain: every draw goes through the rules.
+
+        Parameters
+        ----------
+        column : str
+            The uncertain input, such as ``"expenditures"`` or ``"excess_readmission_ratio[HF]"``.
+        draws : polars.DataFrame
+            The entity (under its own name or as ``entity``), ``draw`` and ``value``; an entity without draws
+            keeps its input.
+        level : float
+            How much of the draws the interval holds.
+
+        Returns
+        -------
+        polars.DataFrame
+            The entity, and for each figure that moves its value, ``..._lower`` and ``..._upper``.
+        """
+        key = self.program.entity
+        name = key if key in draws.columns else "entity"
+        absent = {name, "draw", "value"} - set(draws.columns)
+        if absent:
+            raise SpecError(f"draws have no column {', '.join(sorted(absent))}")
+        settled = []
+        for (draw,), rows in draws.group_by("draw"):
+            inputs = set_values(
+                self.inputs, column, rows.select(pl.col(name).alias(key), "value"), self.program
+            )
+            frame = self.program.settle(inputs, self.rules).frame
+            settled.append(frame.with_columns(pl.lit(draw).alias("draw")))
+        every = pl.concat(settled)
+        schema = self.settlement.frame.schema
+        numeric = [name for name, kind in schema.items() if kind.is_float() and name in every.columns]
+        tail = (1 - level) / 2
+        bounds = every.group_by(key).agg(
+            *(pl.col(name).quantile(tail, "linear").alias(f"{name}_lower") for name in numeric),
+            *(pl.col(name).quantile(1 - tail, "linear").alias(f"{name}_upper") for name in numeric),
+            *(pl.col(name).n_unique().alias(f"{name}_values") for name in numeric),
+        )
+        moving = [name for name in numeric if (bounds[f"{name}_values"] > 1).any()]
+        order = [part for name in moving for part in (name, f"{name}_lower", f"{name}_upper")]
+        return self.settlement.frame.join(bounds, on=key, how="left", maintain_order="left").select(
+            key, *order
+        )
 
     def break_even(self, entity: str | None = None) -> pl.DataFrame:
         """Return what would have to change for the payment to turn; for one entity, or for all."""

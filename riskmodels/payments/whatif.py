@@ -12,7 +12,7 @@ from riskmodels.errors import SpecError, did_you_mean
 if TYPE_CHECKING:
     from riskmodels.payments.program import Inputs, Program
 
-__all__ = ["apply_changes", "parse_changes"]
+__all__ = ["apply_changes", "parse_changes", "set_values"]
 
 _KEY = re.compile(r"(?P<column>\w+)(\[(?P<component>[^\]]+)\])?(@(?P<entity>.+))?")
 
@@ -83,6 +83,29 @@ def apply_changes(
             draws = None  # The draws are of the ratio as it was.
         notes.append(f"what if: {key} changed to {change} ({count} row{'s' if count > 1 else ''})")
     return replace(inputs, frames=frames, notes=tuple(notes), draws=draws)
+
+
+def set_values(inputs: "Inputs", key: str, values: pl.DataFrame, program: "Program") -> "Inputs":
+    """Return the inputs with one of them set for each entity in `values` (the entity and `value`).
+
+    Raises
+    ------
+    SpecError
+        For an input that cannot be changed.
+    """
+    match = _KEY.fullmatch(key.strip())
+    column = match["column"] if match else key
+    name = program.table_of(column, inputs)
+    if match is None or name is None or match["entity"]:
+        raise SpecError(f"no input {key!r} to draw. {did_you_mean(column, program.changeable)}")
+    frame = inputs.frames[name]
+    joined = frame.join(values, on=program.entity, how="left", maintain_order="left")
+    drawn = pl.col("value").is_not_null()
+    if match["component"]:
+        drawn &= pl.col(program.component) == match["component"]
+    new = pl.when(drawn).then(pl.col("value")).otherwise(pl.col(column)).alias(column)
+    frames = {**inputs.frames, name: joined.with_columns(new).drop("value")}
+    return replace(inputs, frames=program.after_change(frames, column), draws=None)
 
 
 def _changed(old: pl.Expr, change: float | str, key: str) -> pl.Expr:
