@@ -42,7 +42,6 @@ def make_model(seed: int, num_threads: int) -> RiskModel:
         early_stopping_rounds=80,
         colsample_bytree=0.3,
         n_models=2,
-        folds=5,
         random_state=seed,
         num_threads=num_threads,
     )

@@ -79,7 +79,7 @@ def check_parameters(model: Parameters) -> None:
         hint = did_you_mean(str(model.calibration), CALIBRATIONS)
         raise SpecError(f"calibration={model.calibration!r} is not known. {hint}")
     if model.calibration is not None and model.calibration_fraction == 0 and not model.folds:
-        raise SpecError("calibration needs patients: set calibration_fraction above 0, or calibration=None")
+        raise SpecError("calibration needs patients: set calibration_fraction, or calibration=None")
     if model.folds is not None and model.folds < 3:
         raise SpecError(f"folds={model.folds!r}: at least 3, for fitting, stopping and calibrating")
     for name in ("n_models", "n_estimators"):
@@ -119,7 +119,9 @@ def fit_rotating(model: Parameters, encoder: TableEncoder, table: TrainingTable)
     """
     seed = _seed(model)
     codes = encoder.codes(table.frame)
-    k = int(model.folds or 0)
+    with_outcome = len(np.unique(table.patients[table.y > 0]))
+    others = len(np.unique(table.patients)) - with_outcome
+    k = max(3, min(int(model.folds or 3), with_outcome, others))
     fold = patient_folds(table.y, table.patients, k, seed)
     margin = np.empty(len(fold))
     chosen = []

@@ -129,10 +129,6 @@ def _read_labels(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
             column="y",
             fix="check the outcome definition and the follow-up of the cohort",
         )
-    if classes.dtype.kind == "f":
-        whole = classes.astype(np.int64)
-        if set(whole.tolist()) == {0, 1}:
-            classes = classes.astype(labels.dtype)
     return classes, outcome.astype(np.float64)
 
 

@@ -27,9 +27,10 @@ class RiskModel(ClassifierMixin, BaseEstimator):
     calibrates. No patient is in two. With `refit` the trees are then fitted once more, with that number, on
     the first two parts; the patients of the third stay unseen by the trees.
 
-    With `folds`, the parts rotate: each fold of patients calibrates once, is used for stopping once, and fits
-    otherwise, and the delivered trees are fitted on all patients. It costs about twice `folds` fits and uses
-    every outcome for everything, which pays on small data.
+    With `folds`, the default, the parts rotate: each fold of patients calibrates once, is used for stopping
+    once, and fits otherwise, and the delivered trees are fitted on all patients. It costs about twice `folds`
+    fits and uses every outcome for everything: a calibration slope learned from 15% of 50,000 stays has a
+    standard error of about 0.1. With `folds=None` there is one split, which is enough for millions of rows.
 
     Parameters
     ----------
@@ -51,12 +52,13 @@ class RiskModel(ClassifierMixin, BaseEstimator):
     monotone : mapping of column to 1 or -1, optional
         Columns whose rise may only raise (1) or lower (-1) the risk.
     validation_fraction, calibration_fraction : float
-        Shares of the patients for early stopping and for calibration. A calibration fraction of 0 means none
-        are set aside and `calibration` must be None.
+        Shares of the patients for early stopping and for calibration where `folds` is None. A calibration
+        fraction of 0 means none are set aside and `calibration` must be None.
     refit : bool
         Fit anew on the fitting and stopping patients, once the number of rounds is known.
-    folds : int, optional
-        Rotate the parts over so many folds of patients, at least 3, in place of one split.
+    folds : int or None
+        Rotate the parts over so many folds of patients, at least 3, in place of one split. Fewer are used
+        where there are fewer patients with the outcome, or without it.
     calibration : {"platt", "beta", "isotonic"} or None
         The monotone map from margin to probability.
     lightgbm_params : mapping, optional
@@ -118,7 +120,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         validation_fraction: float = 0.15,
         calibration_fraction: float = 0.15,
         refit: bool = True,
-        folds: int | None = None,
+        folds: int | None = 5,
         calibration: Calibration | None = "platt",
         lightgbm_params: Mapping[str, Any] | None = None,
         random_state: int | None = 0,

@@ -9,7 +9,7 @@ from riskmodels.errors import ContractError, DataError, SpecError
 from riskmodels.learning import RiskModel
 from riskmodels.learning.calibration import Platt
 
-FAST = {"learning_rate": 0.1, "num_threads": 1}
+FAST = {"learning_rate": 0.1, "num_threads": 1, "folds": None}
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,15 @@ def model(world):
         pytest.param({}, id="three-parts-platt"),
         pytest.param({"calibration": "beta"}, id="three-parts-beta"),
         pytest.param({"calibration": "isotonic"}, id="three-parts-isotonic"),
-        pytest.param({"folds": 4}, id="rotating-folds"),
+        pytest.param({"folds": 5}, id="rotating-folds"),
+        pytest.param({"folds": 4, "refit": False}, id="rotating-folds-no-refit"),
         pytest.param({"n_models": 2, "refit": False}, id="two-boosters-no-refit"),
         pytest.param({"categories": "native"}, id="native-categories"),
     ],
 )
 def test_risks_mean_what_they_say_on_other_patients(world, others, calibration_slope, options):
     """Calibration slope and intercept against the outcomes of other patients are near 1 and 0."""
-    model = RiskModel(**FAST, **options).fit(world.X, world.y, groups=world.patients)
+    model = RiskModel(**FAST | options).fit(world.X, world.y, groups=world.patients)
     p = model.predict_proba(others.X)[:, 1]
     assert 0.8 < calibration_slope(others.y, p) < 1.25
     assert abs(p.mean() - others.y.mean()) < 0.02
@@ -46,7 +47,7 @@ def test_no_patient_is_in_two_parts(world, model):
 
 
 def test_no_patient_is_in_two_rotating_folds(world):
-    model = RiskModel(**FAST, folds=3, n_estimators=5).fit(world.X, world.y, groups=world.patients)
+    model = RiskModel(**FAST | {"folds": 3, "n_estimators": 5}).fit(world.X, world.y, groups=world.patients)
     part = pd.DataFrame({"patient": world.patients, "part": model.partition_})
     assert (part.groupby("patient")["part"].nunique() == 1).all()
 
@@ -221,7 +222,7 @@ def test_labels_that_teach_nothing_are_refused(world, labels, says):
 )
 def test_parameters_out_of_range_are_refused(world, options, says):
     with pytest.raises(SpecError, match=says):
-        RiskModel(**FAST, **options).fit(world.X.head(500), world.y[:500])
+        RiskModel(**FAST | options).fit(world.X.head(500), world.y[:500])
 
 
 def test_parts_that_are_not_wanted_can_be_left_out(world):
@@ -234,3 +235,27 @@ def test_parts_that_are_not_wanted_can_be_left_out(world):
     np.testing.assert_allclose(
         model.predict_proba(world.X)[:, 1], 1 / (1 + np.exp(-model.predict_raw(world.X)))
     )
+
+
+def test_folds_are_fewer_where_patients_with_the_outcome_are(world):
+    y = np.zeros(400, dtype=int)
+    y[[3, 50, 77, 200]] = 1
+    model = RiskModel(num_threads=1).fit(world.X.head(400), y)
+    assert set(model.partition_) == {0, 1, 2, 3}
+    with pytest.raises(DataError, match="2 of 400 patients are with the outcome"):
+        RiskModel(num_threads=1).fit(world.X.head(400), y * (np.arange(400) > 60))
+
+
+def test_rotating_parts_calibrate_each_patient_by_trees_that_have_not_seen_it(world):
+    """Outcomes that say nothing beyond chance leave a slope near 0, however well trees remember rows."""
+    y = (np.random.default_rng(4).random(len(world.y)) < 0.2).astype(int)
+    memory = {
+        "min_child_samples": 2,
+        "reg_lambda": 0.0,
+        "num_leaves": 64,
+        "max_depth": -1,
+        "learning_rate": 0.3,
+    }
+    model = RiskModel(**memory, n_estimators=30, num_threads=1).fit(world.X, y, groups=world.patients)
+    assert isinstance(model.calibrator_, Platt)
+    assert model.calibrator_.slope < 0.4

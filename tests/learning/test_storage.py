@@ -11,7 +11,7 @@ from riskmodels.learning import RiskModel
 
 @pytest.fixture(scope="module")
 def model(world):
-    return RiskModel(n_models=2, learning_rate=0.2, num_threads=1, calibration="beta").fit(
+    return RiskModel(n_models=2, learning_rate=0.2, num_threads=1, calibration="beta", folds=None).fit(
         world.X, world.y, groups=world.patients
     )
 
