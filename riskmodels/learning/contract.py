@@ -68,6 +68,9 @@ class DataContract:
     code_systems : mapping
         By event kind that the features need, the code systems that made up at least 1% of its training
         events.
+    other_words : mapping
+        By category with a closed set of levels, words outside it that the training history had too; they
+        count as missing there and here.
     tolerance : float
         Share of rows with an unknown level that a category with an open set of levels may have, beside the
         share that was rare in training. A closed set has no tolerance.
@@ -79,6 +82,7 @@ class DataContract:
     feature_set_hash: str = ""
     schema_version: int = SCHEMA_VERSION
     code_systems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tolerance: float = 0.05
 
     @property
@@ -121,6 +125,7 @@ class DataContract:
             raise ContractError(f"the training frame lacks the features {', '.join(map(repr, missing))}")
         described = tuple(describe(column, rows[column.name]) for column in columns)
         systems: dict[str, tuple[str, ...]] = {}
+        others: dict[str, tuple[str, ...]] = {}
         if history is not None:
             seen = history if isinstance(history, Inventory) else take_inventory(history)
             # What the training history did not have either, a history to be scored need not have.
@@ -134,12 +139,14 @@ class DataContract:
                 for kind in sorted(seen.events)
                 if needs & {"event", f"event:{kind}"}
             }
+            others = {name: words for name, words in _strange_words(described, seen).items() if words}
         return cls(
             columns=described,
             n=rows.height,
             task_hash=content_hash(task) if task is not None else "",
             feature_set_hash=content_hash(feature_set) if feature_set is not None else "",
             code_systems=systems,
+            other_words=others,
             tolerance=tolerance,
         )
 
@@ -164,10 +171,10 @@ class DataContract:
                 values = as_text(column, values)
                 if count := count_unknown(column, values, self.tolerance):
                     unknown[column.name] = count
+                if count > column.rare_share * rows.height + 2:
                     warnings.append(
-                        f"{column.name}: {say_rows(count)} of {rows.height:,} with a level that training did "
-                        "not see, "
-                        "or hardly; taken as missing where the model does not know it"
+                        f"{column.name}: {say_rows(count)} of {rows.height:,} with a level that training "
+                        "did not see, or hardly; taken as missing where the model does not know it"
                     )
             else:
                 values = as_number(column, values)
@@ -202,14 +209,20 @@ class DataContract:
                     "them, or "
                     "train a model on features that do without"
                 )
+        for name, words in _strange_words(self.columns, seen).items():
+            if strange := [word for word in words if word not in self.other_words.get(name, ())]:
+                levels = next(column.levels or () for column in self.columns if column.name == name)
+                raise ContractError(
+                    f"the history has an unknown category in {name!r}: {some(list(map(repr, strange)))}; "
+                    f"the levels are {', '.join(levels)}\nFix: translate the words at ingest"
+                )
         warnings = []
         for kind, systems in self.code_systems.items():
             new = {name: count for name, count in seen.events.get(kind, {}).items() if name not in systems}
             share = sum(new.values()) / max(sum(seen.events.get(kind, {}).values()), 1)
             said = (
-                f"{share:.0%} of the {kind} events are coded in {', '.join(sorted(new))}; the model was "
-                "fitted on "
-                f"{', '.join(systems)}"
+                f"{share:.0%} of the {kind} events are coded in {', '.join(sorted(new))}; "
+                f"the model was fitted on {', '.join(systems)}"
             )
             if share > MOSTLY_OUTSIDE:
                 raise ContractError(
@@ -236,8 +249,11 @@ class DataContract:
             )
             for column in content["columns"]
         )
-        systems = {kind: tuple(names) for kind, names in content["code_systems"].items()}
-        return cls(**{**content, "columns": columns, "code_systems": systems})
+        tuples = {
+            key: {name: tuple(values) for name, values in content[key].items()}
+            for key in ("code_systems", "other_words")
+        }
+        return cls(**{**content, **tuples, "columns": columns})
 
     def _check_names(self, names: Sequence[str]) -> None:
         missing = [name for name in self.names if name not in names]
@@ -261,6 +277,15 @@ def content_hash(content: Any) -> str:
     if hasattr(content, "to_yaml"):
         plain = content.to_yaml()
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _strange_words(columns: Sequence[ColumnContract], seen: Inventory) -> dict[str, tuple[str, ...]]:
+    """Return the words of a history that lie outside the closed sets, by category."""
+    return {
+        column.name: tuple(word for word in seen.words[column.name] if word not in (column.levels or ()))
+        for column in columns
+        if column.closed and column.name in seen.words
+    }
 
 
 def _columns(names: Sequence[str]) -> str:

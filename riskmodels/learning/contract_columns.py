@@ -91,7 +91,8 @@ def describe(column: "FeatureColumn", values: pl.Series) -> ColumnContract:
         levels=tuple(column.levels or sorted(frequent[values.name].to_list())),
         closed=closed,
         typical=next(iter(frequent[values.name].to_list()), None),
-        rare_share=0.0 if closed else _share(rare, n),
+        # Of 1 to 10 rows no more is said than that there are at most 10.
+        rare_share=0.0 if closed or not rare else round(max(rare, SMALLEST_CELL - 1) / n, 3),
         missing_share=_share(text.null_count(), n),
     )
 

@@ -1,5 +1,6 @@
 """What a history has: rows by table, kind and code system."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Inventory", "needs_of", "take_inventory"]
 
 MAIN_SHARE = 0.01
+CLOSED = ("admission_type", "discharge_disposition")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Inventory:
         Kinds without a row are left out.
     events : mapping of event kind to a mapping of code system to rows
         Kinds without a row are left out.
+    words : mapping of column to a mapping of word to rows
+        The words in the columns of ``encounter`` that features take as closed sets.
     """
 
     tables: Mapping[str, int] = field(default_factory=dict)
     encounters: Mapping[str, int] = field(default_factory=dict)
     events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def has(self, need: str) -> bool:
@@ -57,12 +62,15 @@ def take_inventory(history: "History") -> Inventory:
     tables = {"person": 0, "coverage": 0}
     encounters: dict[str, int] = {}
     events: dict[str, dict[str, int]] = {}
+    words: dict[str, Counter[str]] = {column: Counter() for column in CLOSED}
     systems = history.vocabulary.select("code", "code_system")
     for shard in history.shards():
         tables["person"] += shard.person.height
         tables["coverage"] += shard.coverage.height
         for kind, rows in shard.encounter.group_by("kind").len().iter_rows():
             encounters[kind] = encounters.get(kind, 0) + rows
+        for column, counts in words.items():
+            counts.update(dict(shard.encounter.drop_nulls(column).group_by(column).len().iter_rows()))
         coded = shard.event.group_by("kind", "code").len().join(systems, on="code", how="left")
         for kind, system, rows in coded.group_by("kind", "code_system").agg(pl.col("len").sum()).iter_rows():
             of_kind = events.setdefault(kind, {})
@@ -71,6 +79,7 @@ def take_inventory(history: "History") -> Inventory:
         tables,
         dict(sorted(encounters.items())),
         {kind: dict(sorted(counts.items())) for kind, counts in sorted(events.items())},
+        {column: dict(sorted(counts.items())) for column, counts in words.items()},
         history.manifest.schema_version,
     )
 

@@ -187,12 +187,15 @@ class _Job:
             if checked is not None:
                 unknown.update(checked.unknown)
                 drifted.update(dict.fromkeys(checked.drifted, 1))
+        # As many as were rare in training are no news.
+        rare = {column.name: column.rare_share * rows + 2 for column in self.bundle.contract.columns}
         warnings += [
             f"{name}: {say_count(count)} of {say_count(rows)} rows with a level that training did not see, "
             "or "
             "hardly; "
             "taken as missing where the model does not know it"
             for name, count in unknown.items()
+            if count > rare[name]
         ]
         warnings += [
             f"{name}: more than {OFTEN_OUTSIDE:.0%} of the values lie where hardly any training value lay, "

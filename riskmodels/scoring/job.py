@@ -24,6 +24,7 @@ from riskmodels.files import PARTIAL, atomic_file, sha256, write_json
 __all__ = ["ScoreFolder", "partition_name"]
 
 JOB, MANIFEST, SUCCESS, LOCK = "_job.json", "_manifest.json", "_SUCCESS", "_lock"
+LONGEST_SHOWN = 40
 
 
 def partition_name(as_of: datetime) -> str:
@@ -114,8 +115,7 @@ class ScoreFolder:
     def finished(self) -> dict[str, Any] | None:
         """Return the manifest if the job has ended and its files are as it left them, else None.
 
-        Files that are missing or changed are removed from the count of what is done, so that they are made
-        again.
+        Files that were changed are removed, so that they are made again.
         """
         if not (self.path / SUCCESS).is_file() or not (self.path / MANIFEST).is_file():
             return None
@@ -133,27 +133,31 @@ class ScoreFolder:
         return None
 
     def _claim(self) -> None:
-        job = self.path / JOB
-        if not job.is_file():
-            if self.done():
-                raise StoreError(
-                    f"{self.path} holds files but no {JOB}: it was not written by a scoring job\n"
-                    "Fix: choose another --out"
-                )
-            write_json(job, {**self.job, "fingerprint": self.fingerprint})
-            return
-        there = json.loads(job.read_text(encoding="utf-8"))
+        job, scores = self.path / JOB, any(self.path.glob("shard=*.parquet"))
+        if not job.is_file() and scores:
+            raise StoreError(
+                f"{self.path} holds files but no {JOB}: it was not written by a scoring job\n"
+                "Fix: choose another --out"
+            )
+        there = json.loads(job.read_text(encoding="utf-8")) if job.is_file() else {}
         if there.get("fingerprint") == self.fingerprint:
             return
+        if not scores:  # new, or of a job that was refused or killed before its first shard
+            write_json(job, {**self.job, "fingerprint": self.fingerprint})
+            return
         mine = json.loads(json.dumps(dict(self.job), sort_keys=True, default=str))
-        differing = sorted(
-            key for key in {*mine, *there} - {"fingerprint"} if mine.get(key) != there.get(key)
-        )
-        said = "; ".join(f"{key} was {there.get(key)!r}, is {mine.get(key)!r}" for key in differing)
+        keys = sorted(key for key in {*mine, *there} - {"fingerprint"} if mine.get(key) != there.get(key))
+        said = "; ".join(_difference(key, there.get(key), mine.get(key)) for key in keys)
         raise StoreError(
             f"{self.path} holds the scores of another job ({said})\n"
             "Fix: choose another --out, or remove that folder if its scores are no longer needed"
         )
+
+
+def _difference(key: str, was: Any, now: Any) -> str:
+    """Say what differs, without hashes and other long values."""
+    short = all(len(str(value)) <= LONGEST_SHOWN for value in (was, now))
+    return f"{key} was {was!r}, is {now!r}" if short else f"{key} differs"
 
 
 def _locked(opened: IO[str]) -> bool:

@@ -214,8 +214,18 @@ def test_a_history_that_changed_is_refused(bundle: ModelBundle, history: History
         Part(name, frame, name) for name, frame in (tables | {"event": tables["event"].head(-1)}).items()
     ]
     changed = write_history(parts, tmp_path / "H2", source_format="simulated", shards=16)
-    with pytest.raises(StoreError, match=r"another job \(history was"):
+    with pytest.raises(StoreError, match=r"another job \(history differs\)"):
         score(bundle, changed, as_of=AS_OF, out=tmp_path)
+
+
+def test_a_job_that_never_scored_anything_is_in_nobodys_way(
+    bundle: ModelBundle, history: History, tmp_path: Path
+) -> None:
+    """A job that was refused before its first shard leaves the folder to the next."""
+    smaller = replace(bundle.feature_set, specs=bundle.feature_set.specs[1:])
+    with pytest.raises(ContractError):
+        score(replace(bundle, feature_set=smaller), history, as_of=AS_OF, out=tmp_path)
+    assert score(bundle, history, as_of=AS_OF, out=tmp_path).rows > 0
 
 
 def test_two_jobs_at_once_in_one_folder(tmp_path: Path) -> None:
