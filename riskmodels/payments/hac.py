@@ -182,14 +182,16 @@ class HospitalAcquiredConditions(Program):
 
 
 def _measure(table: Table, ids: pl.Series, name: str) -> pl.DataFrame:
-    result = table.number(table.column(f"{name} SIR", f"{name} Composite Value"), minimum=0)
+    words = name.lower().replace(" ", "[ -]")
+    result = table.number(table.column(pattern=f"(cms )?{words} (sir|composite value)"), minimum=0)
+    score = table.number(table.column(pattern=f"(cms )?{words} w z score"))
     return pl.DataFrame(
         {
             "facility_id": ids,
             "measure": name,
             "result": result,
             "published_result": result,
-            "winsorised_z_score": table.number(table.column(f"{name} W Z Score")),
+            "winsorised_z_score": score,
         }
     ).with_columns(source_file=pl.lit(str(table.path)), source_line=pl.Series(table.lines))
 

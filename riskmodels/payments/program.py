@@ -92,17 +92,17 @@ class Program(ABC):
 
 @dataclass(frozen=True)
 class Payment:
-    """The result of a payment program.
+    """The result of a payment program: `frame`, `detail`, audits, what-ifs, break-evens and intervals.
 
     Parameters
     ----------
-    frame : polars.DataFrame
-        One row an entity; the last column names unverified parameters where the result used any.
-    detail : polars.DataFrame
-        One row an entity and component.
+    program : Program
     rules : Rules
-    notes : tuple of str
-        What a reader of the result should know: about the inputs, and what a what-if changed.
+        The parameters of the year, each with its source.
+    inputs : Inputs
+        What was read.
+    settlement : Settlement
+        What came out.
     """
 
     program: Program

@@ -96,6 +96,60 @@ def test_published_acos(puf: Writer, case: str) -> None:
     assert payment.frame["earned_savings_losses"][0] == pytest.approx(earned, abs=tolerance)
 
 
+# How the columns and units changed: a published ACO of each layout, cut to the columns that matter.
+LAYOUTS = {
+    2014: (
+        "ACO_Num,year,Start_Date,Track1,Track2,N_AB,MinSavPerc,BnchmkMinExp,QualScore,ABtotBnchmk,ABtotExp",
+        "A85439,2014,4/1/12,0,1,7863,0.02,13767494,0.93,108469972,94702479",
+        ("2", 7528797, 40_500),  # a quality score of two decimals
+    ),
+    2017: (
+        (
+            "ACO_Name,year,Initial_Track_1,Current_Start_Date,Current_Track_1,Current_Track_2,Current_Track_3,N_AB,"
+            "MinSavPerc,BnchmkMinExp,DisAdj,Met_QPS,QualScore,ABtotBnchmk,ABtotExp,ACO_Num"
+        ),
+        "E,2017,1,1/1/16 00:00,0,0,1,26500,0.0100,4159292,,1,0.9281,283258700,279099408,A01714",
+        ("3", 2837135, 155),
+    ),
+    2018: (
+        (
+            "ACO_ID,Initial_Track_1_Plus,Current_Start_Date,Current_Track_1,Current_Track_2,Current_Track_3,"
+            "Current_Track_1_Plus,N_AB,MinSavPerc,BnchmkMinExp,Met_QPS,QualScore,ABtotBnchmk,ABtotExp"
+        ),
+        "A1033,0,01/01/2016 12:00:00 AM,0,0,0,1,127371,0,37495888,1,0.8531,1497358051,1459862163",
+        ("1+", 15673670, 920),
+    ),
+    2020: (
+        (
+            "ACO_ID,Current_Track_1,Current_BASIC_A,Current_BASIC_B,Current_ENHANCED,N_AB,MinSavPerc,BnchmkMinExp,"
+            "Met_QPS,QualScore,ABtotBnchmk,ABtotExp"
+        ),
+        "A1070,0,0,1,0,10347,0.0298,56620645,1,96.87,189938560,133317915",
+        ("B", 18993856, 1),  # at the limit, nothing taken off
+    ),
+    2023: (
+        "ACO_ID,Current_Track,N_AB,MinSavPerc,BnchmkMinExp,DisAdj,Met_QPS,Met_AltQPS,QualScore,ABtotBnchmk,ABtotExp",
+        "A1001,EN,78364,2.00%,99899684,0,1,-,89.91%,1098668352,998768668",
+        ("EN", 73426268, 1),
+    ),
+    2024: (
+        "ACO_ID,Current_Track,N_AB,MinSavPerc,BnchmkMinExp,DisAdj,Met_QPS,Met_AltQPS,QualScore,ABtotBnchmk,ABtotExp",
+        "A1026,E,41640,1.5,22741822,0,1,-,75.29,600514210,577772388",
+        ("E", 11143493, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("year", list(LAYOUTS))
+def test_the_columns_and_units_of_each_year_are_understood(tmp_path: Path, year: int) -> None:
+    header, row, (track, earned, tolerance) = LAYOUTS[year]
+    path = tmp_path / "puf.csv"
+    path.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    frame = pay("mssp", path, year=year).frame
+    assert frame["track"].to_list() == [track]
+    assert frame["earned_savings_losses"][0] == pytest.approx(earned, abs=tolerance)
+
+
 @pytest.mark.parametrize(
     ("beneficiaries", "rate"),
     [(1708, 0.0739), (2647, 0.0565), (3272, 0.0485), (4590, 0.0413), (4990, 0.0390), (5000, 0.039),
