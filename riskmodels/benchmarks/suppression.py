@@ -4,7 +4,8 @@ The rule is the CMS cell-size suppression policy: no count of 1 to 10 patients o
 which one can be derived. Since observed = ratio x expected, a small observed count takes the ratio, the
 rate and their intervals with it. Since the total over all entities is shown too, a suppressed count must
 not be the only one, nor may the suppressed ones sum to less than 11: then the next smallest goes with them
-(complementary suppression).
+(complementary suppression). An observed count of 0 is withheld too, though it gives no one away: of small
+hospitals only those without an outcome would be shown otherwise, and they would look like the best.
 """
 
 import polars as pl
@@ -30,9 +31,8 @@ def suppress_small_cells(frame: pl.DataFrame, *, minimum_n: int = SMALLEST_CELL)
     """
     few = max(minimum_n, SMALLEST_CELL)
     small_size = (pl.col("n") < SMALLEST_CELL) | (pl.col("persons") < SMALLEST_CELL)
-    small_count = pl.col("observed").is_between(1, SMALLEST_CELL - 1) | (
-        pl.col("n") - pl.col("observed")
-    ).is_between(1, SMALLEST_CELL - 1)
+    without = pl.col("n") - pl.col("observed")
+    small_count = (pl.col("observed") < SMALLEST_CELL) | (without < SMALLEST_CELL)
     marked = frame.with_columns(
         pl.when(small_size)
         .then(pl.lit("fewer than 11 stays or patients"))

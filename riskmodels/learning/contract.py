@@ -250,7 +250,7 @@ class DataContract:
             for column in content["columns"]
         )
         tuples = {
-            key: {name: tuple(values) for name, values in content[key].items()}
+            key: {name: tuple(values) for name, values in content.get(key, {}).items()}
             for key in ("code_systems", "other_words")
         }
         return cls(**{**content, **tuples, "columns": columns})
