@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Wording", "reason_topic"]
 
-COUNTS = ("count", "distinct")
+COUNTS = ("count", "distinct", "sum")
 # How `riskmodels.features` words a window at the end of a label, with or without brackets.
 WINDOW = re.compile(
     r" \(?(in the (last )?\d+ (days?|hours?)|\d+ (days?|hours?) to \d+ (days?|hours?) |during the stay|"
     r"at any time before|more than \d+ ).*$"
 )
+NO_COUNT = re.compile(r"^Sum of |,|dollars")  # amounts, and lists, that no number can go before
 IN_BRACKETS = re.compile(r" \((?:Charlson|Elixhauser)\)")
 DISPOSITIONS = {
     "home": "Discharged home",
@@ -85,7 +86,9 @@ class Wording:
             if value:
                 return label
             return f"No {_lower_first(label)}" if column.aggregation == "any" else f"{label}: no"
-        if column.aggregation in COUNTS and "," not in label:
+        if column.name == "age":
+            return f"{_number(float(value))} years old"
+        if column.aggregation in COUNTS and not NO_COUNT.search(label):
             return _count(label, float(value))
         return f"{label.replace(',', '')}: {_number(float(value))}"
 

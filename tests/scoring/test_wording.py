@@ -58,6 +58,14 @@ def column(label: str, aggregation: str, kind: str = "number", name: str = "x") 
             "Paid for care in dollars in the last 90 days: 12,346",
         ),
         (column("LACE score", "score"), 12.0, "LACE score: 12"),
+        (column("Inpatient days in the last 90 days", "sum"), 12.0, "12 inpatient days in the last 90 days"),
+        (
+            column("Days of drugs supplied during the stay", "sum"),
+            1.0,
+            "1 day of drugs supplied during the stay",
+        ),
+        (column("Sum of paid in the last 90 days", "sum"), 12.0, "Sum of paid in the last 90 days: 12"),
+        (column("Age in years", "static", name="age"), 84.0, "84 years old"),
         (
             column("Diagnosis-related group (DRG)", "static", "category"),
             "291",
