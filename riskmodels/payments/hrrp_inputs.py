@@ -83,13 +83,12 @@ def _supplemental(path: Path, rules: Rules) -> Inputs:
     hospitals = pl.DataFrame(
         {
             "facility_id": ids,
-            "dual_proportion": _column(table, "dual proportion.*", minimum=0, maximum=1, required=True),
+            "dual_proportion": _column(table, "dual proportion.*", minimum=0, maximum=1),
             "peer_group": _column(
                 table,
                 "peer group assignment.*",
                 minimum=1,
                 maximum=rules["peer_groups"],
-                required=True,
                 integer=True,
             ),
             "neutrality_modifier": _column(table, "neutrality modifier.*", minimum=0, required=True),

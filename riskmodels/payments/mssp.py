@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from riskmodels.errors import DataError
 from riskmodels.payments import mssp_inputs, mssp_settlement
 from riskmodels.payments.audit import Audit, Line, dollars, percent, where
 from riskmodels.payments.program import Inputs, Program, Settlement
@@ -50,6 +51,7 @@ class SharedSavings(Program):
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Compute savings or losses and what is earned or owed."""
         steps = mssp_settlement.settle(inputs.frames["acos"], rules)
+        _require_rates(steps)
         detail = (
             steps.select("aco_id", *_COMPONENTS)
             .unpivot(list(_COMPONENTS), index="aco_id", variable_name="component", value_name="amount")
@@ -110,6 +112,21 @@ class SharedSavings(Program):
                 ),
                 (goal * pl.col("final_sharing_rate") * (1 - rules["sequestration"])).alias("earned_there"),
             )
+        )
+
+
+def _require_rates(steps: pl.DataFrame) -> None:
+    """Refuse an ACO with savings or losses whose rate a missing quality score leaves open."""
+    shares = (pl.col("saved") | pl.col("reduced")) & pl.col("final_sharing_rate").is_null()
+    owes = pl.col("lost") & pl.col("final_loss_rate").is_null()
+    open_rate = steps.filter(shares | owes)
+    if open_rate.height:
+        row = open_rate.row(0, named=True)
+        raise DataError(
+            f"{row['aco_id']} has savings or losses and no quality score",
+            file=row["source_file"],
+            column="QualScore",
+            line=row["source_line"],
         )
 
 

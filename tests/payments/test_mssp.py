@@ -209,6 +209,13 @@ def test_wrong_files_are_refused(puf: Writer, cells: dict[str, object], message:
         pay("mssp", puf(**row), year=2022)
 
 
+@pytest.mark.parametrize("spent", [80, 120])
+def test_savings_or_losses_without_a_quality_score_are_refused(puf: Writer, spent: int) -> None:
+    path = puf(Current_Track_3=1, QualScore="", ABtotBnchmk=100, ABtotExp=spent)
+    with pytest.raises(DataError, match="no quality score"):
+        pay("mssp", path, year=2016)
+
+
 def _earned(track: str, benchmark: float, spent: float, quality: float) -> float:
     row = {
         "track": track, "assigned_beneficiaries": 10_000, "benchmark": benchmark, "expenditures": spent,
