@@ -49,7 +49,9 @@ class Bundle(Program):
             For a missing or negative amount, thresholds that cross, or a participant without a score.
         """
         if len(paths) != 1 or not options.get("quality"):
-            raise SpecError(f"{self.name} takes one file of episodes, and --quality FILE with the scores")
+            raise SpecError(
+                f"{self.name} takes one file of episodes, and the option quality, a file with the scores"
+            )
         table = read_table(paths[0], _EPISODES)
         episodes = pl.DataFrame(
             {

@@ -45,7 +45,7 @@ class MedicareAdvantage(Program):
         if len(paths) != 1:
             raise SpecError("ma-capitation takes one file of members")
         if not options.get("county_rates"):
-            raise SpecError("ma-capitation needs the counties' rates: give --county-rates FILE")
+            raise SpecError("ma-capitation needs the counties' rates: give the option county_rates, a file")
         stars = None if options.get("stars") is None else _number(options["stars"], "stars", 1, 5)
         table = read_table(paths[0], ("member_id", "county"))
         empty = pl.Series([None] * table.frame.height, dtype=pl.Float64)

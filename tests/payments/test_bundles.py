@@ -133,7 +133,7 @@ def test_break_even_and_refusals(settle: Settle, tmp_path: Path) -> None:
         settle("bpci-advanced", 2020, [(1, 1)], 101)
     with pytest.raises(DataError, match="below 0"):
         settle("bpci-advanced", 2020, [(1, -1)], 50)
-    with pytest.raises(SpecError, match="--quality FILE"):
+    with pytest.raises(SpecError, match="the option quality"):
         pay("team", tmp_path / "episodes.csv", year=2026)
 
 
