@@ -11,6 +11,7 @@ how the model was chosen.
 import argparse
 import json
 import logging
+import math
 import sys
 import time
 from pathlib import Path
@@ -18,8 +19,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from uci_diabetes130 import Stays, plain_columns, read_stays
 
 from riskmodels import __version__
@@ -59,12 +58,13 @@ def predict(train: Stays, test: Stays, seed: int, num_threads: int) -> dict[str,
     }
 
 
-def flat(evaluation: Evaluation) -> dict[str, float]:
-    """Return each metric as three numbers: x, x_lower, x_upper."""
-    found: dict[str, float] = {}
+def flat(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return each metric as three numbers: x, x_lower, x_upper; None where it is not defined."""
+    found: dict[str, float | None] = {}
     for name in METRICS:
         interval = evaluation[name]
-        found |= {name: interval.value, f"{name}_lower": interval.lower, f"{name}_upper": interval.upper}
+        values = {name: interval.value, f"{name}_lower": interval.lower, f"{name}_upper": interval.upper}
+        found |= {key: value if math.isfinite(value) else None for key, value in values.items()}
     return found
 
 
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=200, help="bootstrap draws (default 200)")
     parser.add_argument("--splits", type=int, default=0, help="also judge on N splits of TRAIN by patient")
-    parser.add_argument("--num-threads", type=int, default=0, help="threads of LightGBM (default: all)")
+    parser.add_argument("--num-threads", type=int, default=1, help="threads of LightGBM (default 1; 0: all)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
