@@ -129,10 +129,7 @@ class DataContract:
         if history is not None:
             seen = history if isinstance(history, Inventory) else take_inventory(history)
             # What the training history did not have either, a history to be scored need not have.
-            described = tuple(
-                replace(column, needs=tuple(need for need in column.needs if seen.has(need)))
-                for column in described
-            )
+            described = tuple(_of_what_there_was(column, seen) for column in described)
             needs = {need for column in described for need in column.needs}
             systems = {
                 kind: seen.main_code_systems(kind)
@@ -277,6 +274,18 @@ def content_hash(content: Any) -> str:
     if hasattr(content, "to_yaml"):
         plain = content.to_yaml()
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _of_what_there_was(column: ColumnContract, seen: Inventory) -> ColumnContract:
+    """Return a column without what the training history lacked.
+
+    Where it lacked everything the feature reads, the feature was constant and no tree uses it: any range
+    will do.
+    """
+    needs = tuple(need for need in column.needs if seen.has(need))
+    if column.needs and not needs:
+        return replace(column, needs=(), low=None, high=None)
+    return replace(column, needs=needs)
 
 
 def _strange_words(columns: Sequence[ColumnContract], seen: Inventory) -> dict[str, tuple[str, ...]]:

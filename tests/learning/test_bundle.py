@@ -39,6 +39,13 @@ def test_the_folder_is_text(bundle: ModelBundle, tmp_path: Path) -> None:
         assert Path(name).suffix in (".json", ".yaml", ".txt")
 
 
+def test_an_undefined_metric_is_null(bundle: ModelBundle, tmp_path: Path) -> None:
+    """The calibration slope of a tiny test set is not a number, and JSON has none such."""
+    undefined = ModelBundle(**{**vars(bundle), "metadata": {"metrics": {"slope": float("nan"), "n": [1.5]}}})
+    assert "NaN" not in (undefined.save(tmp_path / "b") / "bundle.json").read_text()
+    assert ModelBundle.load(tmp_path / "b").metadata == {"metrics": {"slope": None, "n": [1.5]}}
+
+
 def test_fingerprint_is_of_what_the_model_computes(bundle: ModelBundle) -> None:
     named = ModelBundle(**{**vars(bundle), "metadata": {"name": "another", "version": "7"}})
     assert named.fingerprint() == bundle.fingerprint()

@@ -162,6 +162,15 @@ def test_what_training_lacked_is_not_asked_for() -> None:
     assert contract.check_history(without) == ()
 
 
+def test_a_feature_that_was_empty_in_training_may_hold_anything() -> None:
+    """Fitted without drugs, the model uses no drug feature, and scores a history that has drugs."""
+    without = Inventory(**{**vars(SEEN), "events": {"diagnosis": {"ICD10CM": 9}}})
+    empty = training().with_columns(drug_fills=0.0)
+    contract = DataContract.from_training(empty, FEATURES.columns, history=without)
+    assert contract.check_history(SEEN) == ()
+    assert contract.check(training()).drifted == ()
+
+
 def test_a_few_events_of_another_code_system_are_remarked(contract: DataContract) -> None:
     mixed = Inventory(**{**vars(SEEN), "events": {**SEEN.events, "drug": {"RxNorm": 10, "NDC": 90}}})
     assert [warning.split(" events")[0] for warning in contract.check_history(mixed)] == ["10% of the drug"]
