@@ -46,7 +46,10 @@ class ScoreSummary:
     def to_text(self) -> str:
         """Return a summary of a few lines, small counts suppressed."""
         state = "was done already, nothing to do" if self.already_done else f"{self.computed} computed now"
-        bands = ", ".join(f"{name} {say_count(rows)}" for name, rows in self.by_band.items())
+        hidden = _hidden(self.by_band)
+        bands = ", ".join(
+            f"{name} {'few' if name in hidden else f'{rows:,}'}" for name, rows in self.by_band.items()
+        )
         span = f"{self.since:%Y-%m-%d} to {self.as_of:%Y-%m-%d}"
         lines = [
             f"{self.path}: {say_count(self.rows)} discharges from {span}",
@@ -55,6 +58,18 @@ class ScoreSummary:
             f"  {self.shards} shards: {state}",
         ]
         return "\n".join([*lines, *(f"  Note: {warning}" for warning in self.warnings)])
+
+
+def _hidden(counts: dict[str, int]) -> set[str]:
+    """Return the names of counts of 1 to 10; where there is one alone, the next smallest too.
+
+    The total is said beside them, and from it a single hidden count could be worked out.
+    """
+    small = {name for name, rows in counts.items() if 0 < rows < SMALLEST_CELL}
+    others = [name for name, rows in counts.items() if rows and name not in small]
+    if len(small) == 1 and others:
+        small.add(min(others, key=lambda name: counts[name]))
+    return small
 
 
 def say_count(rows: int) -> str:

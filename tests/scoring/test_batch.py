@@ -14,7 +14,7 @@ from riskmodels.errors import ContractError, SpecError, StoreError
 from riskmodels.features import build_features
 from riskmodels.history import History, Part, open_history, write_history
 from riskmodels.learning.bundle import ModelBundle
-from riskmodels.scoring import read_scores, score
+from riskmodels.scoring import ScoreSummary, read_scores, score
 from riskmodels.scoring.job import ScoreFolder
 
 AS_OF = date(2023, 7, 1)
@@ -248,10 +248,22 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         pass
 
 
-def test_the_summary_shows_no_small_count(bundle: ModelBundle, history: History, tmp_path: Path) -> None:
-    done = score(bundle, history, as_of=AS_OF, out=tmp_path, bands=[0.1, 0.2, 0.999])
-    assert done.by_band["very high"] == 0
-    text = done.to_text()
+@pytest.mark.parametrize(
+    ("by_band", "says"),
+    [
+        ({"low": 40, "medium": 30, "high": 20}, "low 40, medium 30, high 20"),
+        ({"low": 40, "medium": 30, "high": 0}, "low 40, medium 30, high 0"),
+        ({"low": 40, "medium": 30, "high": 5}, "low 40, medium few, high few"),
+        ({"low": 40, "medium": 9, "high": 5}, "low 40, medium few, high few"),
+        ({"low": 5}, "low few"),
+    ],
+    ids=["none small", "none is not small", "one takes the next with it", "two", "all there is"],
+)
+def test_the_summary_gives_no_small_count_away(by_band: dict[str, int], says: str) -> None:
+    rows = sum(by_band.values())
+    at = datetime(2023, 7, 1)
+    summary = ScoreSummary(Path("out"), rows, by_band, 4, 4, "readmission-test", "3", at, at)
+    text = summary.to_text()
+    assert f"risk bands: {says}\n" in text
     assert "readmission-test version 3" in text
-    for rows in done.by_band.values():
-        assert not 0 < rows < 11 or f" {rows}," not in text
+    assert ("fewer than 11 discharges" in text) is (rows < 11)
