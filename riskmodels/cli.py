@@ -59,6 +59,31 @@ tracking_option = click.option(
 )
 
 
+PROGRAM_OPTIONS = {
+    "base_payments": "hrrp, hac, hvbp: file of base operating payments, for dollars.",
+    "bid": "ma-capitation: the plan's standardised bid, dollars a member and month.",
+    "county_rates": "ma-capitation: file of county benchmarks.",
+    "cutoff": "hac: the score above which the reduction applies, or 'file'.",
+    "drg_ratios": "hrrp on a benchmark: file of DRG payment ratios.",
+    "equity_adjustment": "aco-reach: file of health equity adjustments.",
+    "model": "primary-care: 'cpc+' or 'pcf'.",
+    "neutrality_modifier": "hrrp on a benchmark: a number, 'rules' or 'solve'.",
+    "peer_groups": "hrrp on a benchmark: file of dual proportions or peer groups.",
+    "quality": "team, cjr, bpci-advanced: file of composite quality scores.",
+    "revenue": "mssp: file of the ACOs' Medicare revenue.",
+    "scaling_factor": "mips: a number, or 'solve'.",
+    "slope": "hvbp: the published exchange slope, in place of solving for it.",
+    "stars": "ma-capitation: the contract's star rating.",
+}
+
+
+def _program_options(command: Any) -> Any:
+    """Add to a command what single programs take; `pay` refuses what is not the program's own."""
+    for name, words in reversed(PROGRAM_OPTIONS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", metavar="VALUE", help=words)(command)
+    return command
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="riskmodels")
 @click.option("--quiet", is_flag=True, help="Say only results and errors.")
@@ -247,6 +272,11 @@ def score(
 @as_of_option
 @click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--keep-small-cells",
+    is_flag=True,
+    help="Withhold nothing: for settling a payment inside the organisation that holds the data.",
+)
 @tracking_option
 def benchmark(
     task: str,
@@ -257,6 +287,7 @@ def benchmark(
     as_of: datetime | None,
     draws: int,
     seed: int,
+    keep_small_cells: bool,
     tracking_uri: str | None,
 ) -> None:
     """Compare observed with expected outcomes of TASK, by facility."""
@@ -270,6 +301,7 @@ def benchmark(
         model=model,
         n_draws=draws,
         seed=seed,
+        suppress=not keep_small_cells,
         tracking_uri=tracking_uri,
     )
     result.write(out)
@@ -283,13 +315,11 @@ def benchmark(
 @click.option("--out", type=PATH, help="FILE.csv or FILE.parquet, a row an entity.")
 @click.option("--detail", type=PATH, help="FILE.csv or FILE.parquet, a row an entity and component.")
 @click.option("--explain", metavar="ID", help="Print how this entity's payment came about, line by line.")
-@click.option("--drg-ratios", type=PATH, help="hrrp on a benchmark: DRG payment ratios by facility.")
 @click.option(
-    "--peer-groups", type=PATH, help="hrrp on a benchmark: dual proportions or peer groups by facility."
+    "--what-if", multiple=True, metavar="INPUT=CHANGE", help="Change an input: cost=-5%, x[HF]@010006=1.02"
 )
-@click.option(
-    "--base-payments", type=PATH, help="hrrp: base operating DRG payments by facility, for dollars."
-)
+@click.option("--break-even", is_flag=True, help="Print what has to change for the payment to turn.")
+@_program_options
 def pay(
     program: str,
     inputs: tuple[Path, ...],
@@ -297,18 +327,21 @@ def pay(
     out: Path | None,
     detail: Path | None,
     explain: str | None,
+    what_if: tuple[str, ...],
+    break_even: bool,
     **options: Any,
 ) -> None:
     """Compute PROGRAM's payments from CMS's own files or a benchmark."""
-    from riskmodels.files import write_json
+    from riskmodels.payments import parse_changes
     from riskmodels.payments import pay as run
-    from riskmodels.payments.summary import rules_path, summarise, to_text
+    from riskmodels.payments.summary import break_even_to_text, to_text
 
-    payment = run(program, list(inputs), year=year, **{k: v for k, v in options.items() if v is not None})
-    if out is not None:
-        payment.write(out, detail)
-        write_json(rules_path(out), summarise(payment))
-    click.echo(payment.audit(explain).to_text() if explain else to_text(payment))
+    payment = run(program, list(inputs), year=year, what_if=parse_changes(what_if), **options)
+    said = payment.audit(explain).to_text() if explain else to_text(payment)
+    payment.write(out, detail)
+    click.echo(said)
+    if break_even:
+        click.echo(break_even_to_text(payment, explain))
 
 
 @main.command()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.cli import main
+from riskmodels.cli import PROGRAM_OPTIONS, main
+from riskmodels.payments import program_options, programs
 
 HEAVY = ("pandas", "polars", "numpy", "lightgbm", "sklearn", "shap", "mlflow", "matplotlib", "numba", "scipy")
 
@@ -85,3 +86,8 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple) -> None:
     code, said = run(*arguments)
     assert code == 2
     assert "Usage:" in said
+
+
+def test_pay_takes_the_options_of_every_program() -> None:
+    """The command line, which imports no program, names just the options that the programs take."""
+    assert set(PROGRAM_OPTIONS) == {name for program in programs() for name in program_options(program)}

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from riskmodels.errors import SpecError, did_you_mean
-from riskmodels.files import atomic_file
+from riskmodels.errors import DataError, SpecError, did_you_mean
+from riskmodels.files import atomic_file, write_json
 from riskmodels.payments.audit import Audit
 from riskmodels.payments.rules import Rules, load_rules
 from riskmodels.payments.whatif import apply_changes, set_values
@@ -232,13 +232,29 @@ class Payment:
         frame = self.program.break_even(self.inputs, self.settlement, self.rules)
         return frame if entity is None else frame.filter(pl.col(self.program.entity) == entity)
 
-    def write(self, path: str | Path, detail: str | Path | None = None) -> None:
-        """Write the result, and the detail where a path is given, as CSV or Parquet by suffix."""
-        for frame, target in ((self.frame, path), (self.detail, detail)):
-            if target is None:
-                continue
+    def write(self, path: str | Path | None, detail: str | Path | None = None) -> None:
+        """Write the result with its rules beside it, and the detail, as CSV or Parquet by suffix.
+
+        ``PAY.csv`` comes with ``PAY.rules.json``: the parameters that were used, with their sources.
+
+        Raises
+        ------
+        DataError
+            A path ends in neither .csv nor .parquet; nothing is written.
+        """
+        from riskmodels.payments.summary import rules_path, summarise
+
+        targets = [(target, frame) for target, frame in ((path, self.frame), (detail, self.detail)) if target]
+        for target, _ in targets:
+            if Path(target).suffix.lower() not in (".csv", ".parquet"):
+                raise DataError(
+                    "cannot write this kind of file", file=target, fix="end it in .csv or .parquet"
+                )
+        for target, frame in targets:
             with atomic_file(target) as temporary:
                 if Path(target).suffix.lower() == ".parquet":
                     frame.write_parquet(temporary)
                 else:
                     frame.write_csv(temporary)
+        if path:
+            write_json(rules_path(path), summarise(self))

@@ -7,7 +7,7 @@ import polars as pl
 
 from riskmodels.payments.program import Payment
 
-__all__ = ["rules_path", "summarise", "to_text"]
+__all__ = ["break_even_to_text", "rules_path", "summarise", "to_text"]
 
 
 def rules_path(path: str | Path) -> Path:
@@ -48,3 +48,17 @@ def to_text(payment: Payment) -> str:
     if payment.unverified:
         lines.append(f"Unverified: no public source confirmed {', '.join(payment.unverified)}")
     return "\n".join(lines)
+
+
+def break_even_to_text(payment: Payment, entity: str | None = None) -> str:
+    """Return what would have to change for a payment to turn, as a table of text; all rows of it."""
+    frame = payment.break_even(entity)
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        fmt_str_lengths=60,
+    ):
+        return str(frame)

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import StoreError
-from riskmodels.files import write_json
 from riskmodels.pipeline.reporting import report
 from riskmodels.pipeline.training import train
 
@@ -44,7 +43,6 @@ def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
     from riskmodels.datasets import simulate
     from riskmodels.history import check
     from riskmodels.payments import pay
-    from riskmodels.payments.summary import rules_path, summarise
     from riskmodels.scoring import score
 
     started = time.monotonic()
@@ -71,7 +69,6 @@ def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
     inputs = _payment_inputs(simulation.facilities, out)
     payment = pay("hrrp", out / "benchmark.parquet", year=YEAR, **inputs)
     payment.write(out / "payment.csv", out / "payment_detail.csv")
-    write_json(rules_path(out / "payment.csv"), summarise(payment))
 
     logger.info("6 of 6: writing the report")
     page = report(
