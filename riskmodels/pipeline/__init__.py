@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from riskmodels.pipeline.plan import TrainingPlan
     from riskmodels.pipeline.reporting import report
     from riskmodels.pipeline.training import Trained, train
-    from riskmodels.pipeline.training_set import TrainingSet, training_set, write_training_set
+    from riskmodels.pipeline.training_data import TrainingSet, training_set, write_training_set
 
 __all__ = [
     "Trained",
@@ -24,12 +24,12 @@ __all__ = [
 _HOMES = {
     "Trained": "training",
     "TrainingPlan": "plan",
-    "TrainingSet": "training_set",
+    "TrainingSet": "training_data",
     "demo": "demonstration",
     "report": "reporting",
     "train": "training",
-    "training_set": "training_set",
-    "write_training_set": "training_set",
+    "training_set": "training_data",
+    "write_training_set": "training_data",
 }
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from riskmodels import __version__
 from riskmodels.errors import SpecError
 from riskmodels.pipeline.plan import TrainingPlan
-from riskmodels.pipeline.training_set import TrainingSet
+from riskmodels.pipeline.training_data import TrainingSet
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import Evaluation

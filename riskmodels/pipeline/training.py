@@ -16,7 +16,7 @@ from riskmodels.files import write_json
 from riskmodels.pipeline.card import model_card
 from riskmodels.pipeline.fit import Fitted, fit
 from riskmodels.pipeline.plan import TrainingPlan
-from riskmodels.pipeline.training_set import training_set
+from riskmodels.pipeline.training_data import training_set
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import Evaluation
