@@ -7,14 +7,26 @@ from numpy.typing import NDArray
 from riskmodels.datasets.facilities import Facilities, facility_ids
 from riskmodels.datasets.population import YEAR
 
-__all__ = ["facility_frame", "truth_frame"]
+__all__ = ["facility_frame", "mean_effect", "truth_frame"]
 
 # MS-DRGs of the six conditions of the Hospital Readmissions Reduction Program, as far as they occur here.
 HRRP_DRGS = {"280", "281", "291", "292", "190", "191", "193", "194", "470", "235", "236"}
 
 
+def mean_effect(stays: pl.DataFrame, facilities: Facilities) -> float:
+    """Return the facility effect of the average discharge, in log-odds.
+
+    The average facility is the one that this is the effect of. With it, the true risks of a population sum to
+    nearly what they would be there, which is what a ratio of observed to expected takes for granted.
+    """
+    at: NDArray[np.int64] = stays.filter("index")["facility"].to_numpy()
+    return float(facilities.effect[at].mean()) if len(at) else 0.0
+
+
 def truth_frame(stays: pl.DataFrame, facilities: Facilities) -> pl.DataFrame:
     """Return one row per discharge alive and not against medical advice, with its true risk."""
+    centre = mean_effect(stays, facilities)
+    at_the_average = pl.col("linear_predictor") + centre
     ids = pl.Series(facility_ids(len(facilities)))
     index = stays.filter("index")
     at: NDArray[np.int64] = index["facility"].to_numpy()
@@ -24,9 +36,9 @@ def truth_frame(stays: pl.DataFrame, facilities: Facilities) -> pl.DataFrame:
         ids.gather(at).alias("facility_id"),
         "index_time",
         "true_risk",
-        (1 / (1 + (-pl.col("linear_predictor")).exp())).alias("true_risk_average_facility"),
-        "linear_predictor",
-        pl.Series("facility_effect", facilities.effect[at]),
+        (1 / (1 + (-at_the_average).exp())).alias("true_risk_average_facility"),
+        at_the_average.alias("linear_predictor"),
+        pl.Series("facility_effect", facilities.effect[at] - centre),
     ).sort("person_id", "index_time")
 
 
@@ -47,7 +59,7 @@ def facility_frame(stays: pl.DataFrame, facilities: Facilities, horizon: int) ->
         {
             "facility": np.arange(len(facilities)),
             "facility_id": facility_ids(len(facilities)),
-            "true_effect": facilities.effect,
+            "true_effect": facilities.effect - mean_effect(stays, facilities),
             "beds": facilities.beds,
         }
     ).join(counted, on="facility", how="left", maintain_order="left")

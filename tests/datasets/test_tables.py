@@ -233,9 +233,10 @@ def test_more_patients_leave_the_first_ones_as_they_were(small: Simulation) -> N
     for table in TABLES:
         kept = larger.tables[table].join(first, on="person_id", how="semi")
         assert_frame_equal(kept, small.tables[table], check_row_order=False)
-    assert_frame_equal(
-        larger.truth.join(first, on="person_id", how="semi"), small.truth, check_row_order=False
-    )
+    # Who the average facility is depends on all discharges; the risk itself does not.
+    own = ["encounter_id", "person_id", "facility_id", "index_time", "true_risk"]
+    kept = larger.truth.join(first, on="person_id", how="semi")
+    assert_frame_equal(kept.select(own), small.truth.select(own), check_row_order=False)
 
 
 def test_another_rate_of_office_visits_leaves_hospital_stays_as_they_were(small: Simulation) -> None:

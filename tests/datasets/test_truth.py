@@ -196,6 +196,13 @@ def _adjust_features(population: Simulation, frame: pl.DataFrame) -> np.ndarray:
     return np.column_stack([numbers.fill_null(0).cast(pl.Float64), wide.select("code").to_dummies()])
 
 
+def test_the_average_facility_is_the_one_of_the_average_discharge(population: Simulation) -> None:
+    """Facility effects average to nothing over discharges, so risks sum to what they would be without them."""
+    assert abs(population.truth["facility_effect"].mean()) < 1e-12  # type: ignore[arg-type]
+    total = population.truth.select(pl.col("true_risk", "true_risk_average_facility").sum()).row(0)
+    assert abs(total[0] / total[1] - 1) < 0.01
+
+
 def test_without_facility_effects_every_facility_is_average() -> None:
     even = simulate(1_000, seed=1, parameters=Parameters(facility_effect_sd=0.0))
     assert np.allclose(even.truth["true_risk"], even.truth["true_risk_average_facility"])
