@@ -79,14 +79,15 @@ def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
         tracking_uri=tracking_uri,
     )
     auroc = trained.evaluation["auroc"]
-    at_stake = payment.frame["payment_reduction_dollars"].sum()
+    penalised = payment.frame.filter(pl.col("payment_reduction") > 0)
+    at_stake = penalised["payment_reduction_dollars"].sum()
     return "\n".join(
         [
             f"{patients:,} simulated patients, {len(quality.findings)} kinds of data-quality findings",
             f"{TASK}: AUROC {auroc.value:.3f} ({auroc.lower:.3f}-{auroc.upper:.3f}) on patients held out",
             scores.to_text(),
             hospitals.to_text(),
-            f"hrrp {YEAR}: ${at_stake:,.0f} a year withheld from {payment.frame.height} hospitals",
+            f"hrrp {YEAR}: {penalised.height} of {payment.frame.height} hospitals lose ${at_stake:,.0f} a year",
             f"Everything is in {out}, made in {time.monotonic() - started:.0f} s. Open the report:",
             str(page),
         ]

@@ -197,7 +197,7 @@ def _adjust_features(population: Simulation, frame: pl.DataFrame) -> np.ndarray:
 
 
 def test_the_average_facility_is_the_one_of_the_average_discharge(population: Simulation) -> None:
-    """Facility effects average to nothing over discharges, so risks sum to what they would be without them."""
+    """Facility effects cancel over discharges, so risks sum to what they would be without them."""
     assert abs(population.truth["facility_effect"].mean()) < 1e-12  # type: ignore[arg-type]
     total = population.truth.select(pl.col("true_risk", "true_risk_average_facility").sum()).row(0)
     assert abs(total[0] / total[1] - 1) < 0.01
