@@ -3,16 +3,21 @@
 Exit codes: 0 done, 1 bad input (one message: what, where, the fix), 2 usage.
 """
 
+import functools
 import logging
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from riskmodels import __version__
 from riskmodels.errors import RiskModelsError
+
+if TYPE_CHECKING:
+    from riskmodels.engines import Engine
 
 __all__ = ["main"]
 
@@ -82,6 +87,27 @@ def _program_options(command: Any) -> Any:
     for name, words in reversed(PROGRAM_OPTIONS.items()):
         command = click.option(f"--{name.replace('_', '-')}", metavar="VALUE", help=words)(command)
     return command
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --engine and --master; the command is given the engine, open for as long as it runs."""
+
+    @click.option(
+        "--engine",
+        type=click.Choice(["local", "spark"]),
+        default="local",
+        show_default=True,
+        help="Where the shards are worked on.",
+    )
+    @click.option("--master", metavar="URL", help="Spark's master: local[2] or spark://HOST:7077.")
+    @functools.wraps(command)
+    def with_engine(*, engine: str, master: str | None, **options: Any) -> None:
+        from riskmodels.engines import open_engine
+
+        with open_engine(engine, master) as opened:
+            command(engine=opened, **options)
+
+    return with_engine
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -167,11 +193,14 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
 @click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
 @as_of_option
 @click.option("--role", type=click.Choice(["predict", "adjust"]), help="Only features of this role.")
-def features(task: str, history: Path, out: Path, as_of: datetime | None, role: str | None) -> None:
+@engine_options
+def features(
+    task: str, history: Path, out: Path, as_of: datetime | None, role: str | None, engine: "Engine"
+) -> None:
     """Write the training set of TASK: index cases, label and features."""
     from riskmodels.pipeline import write_training_set
 
-    click.echo(write_training_set(task, history, out, as_of=as_of, role=role))
+    click.echo(write_training_set(task, history, out, as_of=as_of, role=role, engine=engine))
 
 
 @main.command()
@@ -243,6 +272,7 @@ def promote(model: str, tracking_uri: str | None, version: str | None) -> None:
     "--reasons", type=click.IntRange(0, 10), default=3, show_default=True, help="Top reasons a row."
 )
 @tracking_option
+@engine_options
 def score(
     model: str,
     history: Path,
@@ -251,11 +281,21 @@ def score(
     since: datetime | None,
     reasons: int,
     tracking_uri: str | None,
+    engine: "Engine",
 ) -> None:
     """Score a HISTORY with MODEL (models:/NAME@ALIAS or a folder); resumes where it was killed."""
     from riskmodels.scoring import score as run
 
-    done = run(model, history, as_of=as_of, out=out, since=since, reasons=reasons, tracking_uri=tracking_uri)
+    done = run(
+        model,
+        history,
+        as_of=as_of,
+        out=out,
+        since=since,
+        reasons=reasons,
+        tracking_uri=tracking_uri,
+        engine=engine,
+    )
     click.echo(done.to_text())
 
 
@@ -278,6 +318,7 @@ def score(
     help="Withhold nothing: for settling a payment inside the organisation that holds the data.",
 )
 @tracking_option
+@engine_options
 def benchmark(
     task: str,
     history: Path,
@@ -289,6 +330,7 @@ def benchmark(
     seed: int,
     keep_small_cells: bool,
     tracking_uri: str | None,
+    engine: "Engine",
 ) -> None:
     """Compare observed with expected outcomes of TASK, by facility."""
     from riskmodels.benchmarks import benchmark as run
@@ -303,6 +345,7 @@ def benchmark(
         seed=seed,
         suppress=not keep_small_cells,
         tracking_uri=tracking_uri,
+        engine=engine,
     )
     result.write(out)
     click.echo(result.to_text())

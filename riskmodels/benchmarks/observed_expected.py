@@ -24,6 +24,7 @@ from riskmodels.evaluation.suppression import SMALLEST_CELL
 
 if TYPE_CHECKING:
     from riskmodels.cohorts import Task
+    from riskmodels.engines import Engine
     from riskmodels.history import History
     from riskmodels.learning.bundle import ModelBundle
 
@@ -48,6 +49,7 @@ def benchmark(
     parameters: Mapping[str, Any] | None = None,
     reference: str = "auto",
     tracking_uri: str | None = None,
+    engine: "Engine | None" = None,
 ) -> Benchmark:
     """Compare observed with expected outcomes of a task, entity by entity.
 
@@ -79,6 +81,8 @@ def benchmark(
         What a ratio of 1 means: the average of this history (``here``: expected outcomes are calibrated to
         sum to the observed ones), or that of the population the model was fitted on (``model``). ``auto``
         is ``here`` without a model and ``model`` with one.
+    engine : Engine, optional
+        Where the shards are read: see `riskmodels.engines`. Default: here. What is fitted is fitted here.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def benchmark(
             raise SpecError(f"the model {bundle.name} is of the task {bundle.task.name}, not of {task.name}")
     if isinstance(history, str | Path):
         history = open_history(history)
-    cases = build_cohort(task, history).cases.filter(pl.col("label").is_not_null())
+    cases = build_cohort(task, history, engine=engine).cases.filter(pl.col("label").is_not_null())
     if by not in cases.columns:
         raise SpecError(f"the index cases have no column {by!r}. {did_you_mean(by, cases.columns)}")
     cases = cases.filter(pl.col(by).is_not_null())
@@ -112,7 +116,7 @@ def benchmark(
     person = cases["person"].to_numpy()
     if bundle is None:
         feature_set = standard_features(task.name, role="adjust").select(role="adjust")
-        features = build_features(history, cases, feature_set)
+        features = build_features(history, cases, feature_set, engine=engine)
         expected = cross_fitted_risk(
             features.frame,
             outcome,
@@ -123,7 +127,7 @@ def benchmark(
             parameters=parameters,
         )
     else:
-        features = build_features(history, cases, bundle.feature_set)
+        features = build_features(history, cases, bundle.feature_set, engine=engine)
         risk = bundle.predict(features.frame)
         if reference == "here":
             risk, _ = recalibrate(np.log(risk / (1 - risk)), outcome)

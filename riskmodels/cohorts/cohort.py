@@ -9,9 +9,9 @@ import polars as pl
 
 from riskmodels.cohorts.cases import shard_cases
 from riskmodels.cohorts.task import Task, load_task
+from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
 from riskmodels.history import History
-from riskmodels.progress import track
 
 __all__ = ["Cohort", "build_cohort"]
 
@@ -49,7 +49,38 @@ class Cohort:
         return None if share is None else float(share)  # type: ignore[arg-type]
 
 
-def build_cohort(task: str | Path | Task, history: History, *, require_follow_up: bool = True) -> Cohort:
+@dataclass(frozen=True)
+class _ShardCohort:
+    """`shard_cases` of the shards of a history, with what they hold of what the task needs."""
+
+    task: Task
+    history: History
+    require_follow_up: bool
+    as_of: datetime | None
+    observed_until: date | None
+
+    def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
+        shard = self.history.shard(number)
+        cases, attrition = shard_cases(
+            self.task,
+            shard,
+            vocabulary=self.history.vocabulary,
+            require_follow_up=self.require_follow_up,
+            as_of=self.as_of,
+            observed_until=self.observed_until,
+        )
+        outcomes = shard.encounter.filter(pl.col("kind").is_in(self.task.outcome.kinds)).height
+        seen = pl.DataFrame({"coverage": [shard.coverage.height], "outcome": [outcomes]})
+        return {"cases": cases, "attrition": attrition, "seen": seen}
+
+
+def build_cohort(
+    task: str | Path | Task,
+    history: History,
+    *,
+    require_follow_up: bool = True,
+    engine: Engine | None = None,
+) -> Cohort:
     """Build the cohort of a task from a history, shard by shard.
 
     Parameters
@@ -60,6 +91,8 @@ def build_cohort(task: str | Path | Task, history: History, *, require_follow_up
         Where opened as of a date, labels need a follow-up that was over, with its run-out, by that date.
     require_follow_up : bool
         Count the observed follow-up as a step of the attrition. The rows are the same either way.
+    engine : Engine, optional
+        Where the shards are read: see `riskmodels.engines`. Default: here.
 
     Raises
     ------
@@ -68,40 +101,31 @@ def build_cohort(task: str | Path | Task, history: History, *, require_follow_up
         outcome is looked for in (everyone would come out negative).
     """
     task = load_task(task)
-    parts = []
-    seen = {"coverage": 0, "outcome": 0}
     as_of = None if history.as_of is None else _instant(history.as_of)
     observed_until = None if task.look_back.require_coverage else _last_day(history, as_of)
-    shards = track(history.shards(), f"Building the cohort of {task.name}", total=history.n_shards)
-    for shard in shards:
-        seen["coverage"] += shard.coverage.height
-        seen["outcome"] += shard.encounter.filter(pl.col("kind").is_in(task.outcome.kinds)).height
-        parts.append(
-            shard_cases(
-                task,
-                shard,
-                vocabulary=history.vocabulary,
-                require_follow_up=require_follow_up,
-                as_of=as_of,
-                observed_until=observed_until,
-            )
-        )
-    if task.look_back.require_coverage and not seen["coverage"]:
+    found = (engine or LocalEngine()).run(
+        _ShardCohort(task, history, require_follow_up, as_of, observed_until),
+        dict.fromkeys(range(history.n_shards)),
+        f"Building the cohort of {task.name}",
+    )
+    parts = [tables for _, tables in found]
+    seen = pl.concat([tables["seen"] for tables in parts]).sum()
+    if task.look_back.require_coverage and not seen["coverage"][0]:
         raise SpecError(
             f"{task.name} asks for {task.look_back.days} days of coverage; this history has none at all.\n"
             "Fix: ingest the eligibility files too, or use a task with look_back.require_coverage: false."
         )
-    if not seen["outcome"]:
+    if not seen["outcome"][0]:
         raise SpecError(
             f"{task.name} looks for its outcome in {' and '.join(task.outcome.kinds)} encounters, and this "
             "history has none: every case would come out negative.\n"
             "Fix: ingest the claims that hold them (for ED visits: outpatient claims)."
         )
-    cases = pl.concat([cases for cases, _ in parts]).sort(
+    cases = pl.concat([tables["cases"] for tables in parts]).sort(
         "person", "index_time", "admission_time", "index_id"
     )
     attrition = (
-        pl.concat([steps for _, steps in parts])
+        pl.concat([tables["attrition"] for tables in parts])
         .group_by("step", maintain_order=True)
         .agg(pl.col("stays").sum())
     )

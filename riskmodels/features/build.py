@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any as AnyValue
 
 import numpy as np
 import polars as pl
 
+from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
@@ -17,7 +20,6 @@ from riskmodels.history import History, Shard
 from riskmodels.history.manifest import shard_folder
 from riskmodels.history.opening import known_at
 from riskmodels.history.schema import STORED
-from riskmodels.progress import track
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
 
@@ -83,8 +85,34 @@ def build_shard_features(
     return FeatureFrame(frame.select("index_id", *plan.feature_set.names), plan.feature_set.columns)
 
 
+@dataclass(frozen=True)
+class _ShardFeatures:
+    """`build_shard_features` of the shards of a history, for the cases that come with each."""
+
+    history: History
+    feature_set: FeatureSet
+    known_only: bool
+
+    @cached_property
+    def plan(self) -> Plan:
+        return make_plan(self.feature_set, self.history.vocabulary, known_only=self.known_only)
+
+    def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
+        assert rows is not None
+        shard = read_shard(self.history, number, self.plan)
+        return {"features": build_shard_features(shard, rows, self.plan).frame}
+
+    def __reduce__(self) -> tuple[AnyValue, ...]:  # the plan is made where it is used
+        return type(self), (self.history, self.feature_set, self.known_only)
+
+
 def build_features(
-    history: History, cases: pl.DataFrame, feature_set: FeatureSet, *, known_only: bool = False
+    history: History,
+    cases: pl.DataFrame,
+    feature_set: FeatureSet,
+    *,
+    known_only: bool = False,
+    engine: Engine | None = None,
 ) -> FeatureFrame:
     """Build the features of index cases of a history, shard by shard.
 
@@ -96,19 +124,20 @@ def build_features(
     feature_set : FeatureSet
     known_only : bool
         Leave out rows that were recorded at or after the index time.
+    engine : Engine, optional
+        Where the shards are read: see `riskmodels.engines`. Default: here.
 
     Returns
     -------
     FeatureFrame
         Rows in the order of `cases`.
     """
-    plan = make_plan(feature_set, history.vocabulary, known_only=known_only)
+    function = _ShardFeatures(history, feature_set, known_only)
     numbered = cases.with_row_index("_row")
     groups = split_cases(numbered, history.n_shards)
-    frames, rows = [empty_frame(plan, cases)], [pl.Series("_row", [], dtype=pl.UInt32)]
-    for number in track(sorted(groups), "Building features"):
-        shard = read_shard(history, number, plan)
-        frames.append(build_shard_features(shard, groups[number], plan).frame)
+    frames, rows = [empty_frame(function.plan, cases)], [pl.Series("_row", [], dtype=pl.UInt32)]
+    for number, tables in (engine or LocalEngine()).run(function, groups, "Building features"):
+        frames.append(tables["features"])
         rows.append(groups[number]["_row"])
     return FeatureFrame(pl.concat(frames)[pl.concat(rows).arg_sort()], feature_set.columns)
 

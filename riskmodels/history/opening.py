@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -58,6 +59,10 @@ class History:
     path: Path
     manifest: Manifest = field(repr=False)
     as_of: datetime | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a path that is opened there, so that it says so where it cannot."""
+        return open_history, (self.path.absolute(), self.as_of)
 
     @property
     def n_shards(self) -> int:

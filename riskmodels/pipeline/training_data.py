@@ -13,6 +13,7 @@ from riskmodels.files import atomic_file
 
 if TYPE_CHECKING:
     from riskmodels.cohorts import Cohort, Task
+    from riskmodels.engines import Engine
     from riskmodels.features import FeatureFrame, FeatureSet
     from riskmodels.history import History
 
@@ -63,6 +64,7 @@ def training_set(
     features: "FeatureSet | None" = None,
     role: str | None = None,
     as_of: date | datetime | None = None,
+    engine: "Engine | None" = None,
 ) -> TrainingSet:
     """Build the training set of a task.
 
@@ -78,6 +80,8 @@ def training_set(
         Only features of this role.
     as_of : date or datetime, optional
         Use only what was known then.
+    engine : Engine, optional
+        Where the shards are read: see `riskmodels.engines`. Default: here.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def training_set(
         history = open_history(history, as_of=as_of)
     elif as_of is not None:
         raise SpecError("as_of is for a history given by its path; open the history as of that date instead")
-    cohort = build_cohort(task, history)
+    cohort = build_cohort(task, history, engine=engine)
     cases = cohort.observed
     if cases.is_empty():
         raise SpecError(
@@ -102,7 +106,8 @@ def training_set(
         )
     chosen = standard_features(task.name) if features is None else features
     chosen = chosen if role is None else chosen.select(role=role)
-    return TrainingSet(cases, build_features(history, cases, chosen), chosen, cohort, history)
+    features_of_cases = build_features(history, cases, chosen, engine=engine)
+    return TrainingSet(cases, features_of_cases, chosen, cohort, history)
 
 
 def write_training_set(
@@ -112,6 +117,7 @@ def write_training_set(
     *,
     as_of: date | datetime | None = None,
     role: str | None = None,
+    engine: "Engine | None" = None,
 ) -> str:
     """Write the training set of a task as Parquet or CSV, by suffix; return a line that sums it up."""
     if out.suffix not in (".parquet", ".csv"):
@@ -120,7 +126,7 @@ def write_training_set(
             file=out,
             fix="end it in .parquet or .csv",
         )
-    made = training_set(task, history, role=role, as_of=as_of)
+    made = training_set(task, history, role=role, as_of=as_of, engine=engine)
     frame = made.frame
     with atomic_file(out) as temporary:
         if out.suffix == ".csv":

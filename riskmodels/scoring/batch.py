@@ -3,21 +3,19 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from riskmodels import __version__
+from riskmodels.engines import Engine, LocalEngine
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.learning.bundle import ModelBundle, RiskBands
-from riskmodels.learning.contract import CheckedFrame
 from riskmodels.learning.contract_columns import OFTEN_OUTSIDE
-from riskmodels.progress import track
 from riskmodels.scoring.job import ScoreFolder, partition_name
-from riskmodels.scoring.reasons import reason_columns, top_reasons
+from riskmodels.scoring.shards import ShardScores
 from riskmodels.scoring.summary import ScoreSummary, say_count
 
 if TYPE_CHECKING:
@@ -26,24 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["ScoreSummary", "read_scores", "score"]
 
 logger = logging.getLogger(__name__)
-
-_TIME = pl.Datetime("us")
-HEAD: dict[str, pl.DataType | type[pl.DataType]] = {
-    "person_id": pl.String,
-    "index_id": pl.String,
-    "index_time": _TIME,
-    "facility_id": pl.String,
-    "status": pl.String,
-    "risk": pl.Float64,
-    "risk_band": pl.String,
-}
-TAIL: dict[str, pl.DataType | type[pl.DataType]] = {
-    "model_name": pl.String,
-    "model_version": pl.String,
-    "task": pl.String,
-    "features_version": pl.String,
-    "as_of": _TIME,
-}
 
 
 def score(
@@ -57,6 +37,7 @@ def score(
     reasons_from: str | None = None,
     bands: Sequence[float] | RiskBands | None = None,
     tracking_uri: str | None = None,
+    engine: Engine | None = None,
 ) -> ScoreSummary:
     """Score the index discharges whose follow-up is open, as things were known at an instant.
 
@@ -82,6 +63,8 @@ def score(
         The lowest risk band that gets reasons. Default: all.
     bands : sequence of float or RiskBands, optional
         Thresholds in place of the model's own.
+    engine : Engine, optional
+        Where the shards are scored: see `riskmodels.engines`. Default: here.
 
     Raises
     ------
@@ -126,8 +109,8 @@ def score(
         computed = 0
         warnings: tuple[str, ...] = ()
         if folder.finished() is None:
-            job = _Job(bundle, opened, instant, start, chosen, reasons, reasons_from)
-            computed, warnings = job.run(folder)
+            shards = ShardScores(folder, bundle, opened, instant, start, chosen, reasons, reasons_from)
+            computed, warnings = _run(shards, engine or LocalEngine())
             folder.finish()
     counts = dict.fromkeys(chosen.names, 0)
     scored = read_scores(folder.path).group_by("risk_band").len().collect()
@@ -159,98 +142,33 @@ def read_scores(folder: str | Path) -> pl.LazyFrame:
     return pl.concat([pl.scan_parquet(path, hive_partitioning=False) for path in paths])
 
 
-@dataclass(frozen=True)
-class _Job:
-    bundle: ModelBundle
-    history: "History"
-    as_of: datetime
-    since: datetime
-    bands: RiskBands
-    reasons: int
-    reasons_from: str | None
-
-    def run(self, folder: ScoreFolder) -> tuple[int, tuple[str, ...]]:
-        """Compute the shards that are not there; return how many, and the contract's remarks."""
-        from riskmodels.features import make_plan
-
-        warnings = list(self.bundle.contract.check_history(self.history))
-        plan = make_plan(self.bundle.feature_set, self.history.vocabulary)
-        done = folder.done()
-        if done:
-            logger.info("%s: %s of %s shards are there already", folder.path, len(done), folder.n_shards)
-        missing = [number for number in range(folder.n_shards) if number not in done]
-        rows, unknown, drifted = 0, Counter[str](), Counter[str]()
-        for number in track(missing, f"Scoring with {self.bundle.name}"):
-            frame, checked = self._score_shard(number, plan)
-            folder.write_shard(number, frame)
-            rows += frame.height
-            if checked is not None:
-                unknown.update(checked.unknown)
-                drifted.update(dict.fromkeys(checked.drifted, 1))
-        # As many as were rare in training are no news.
-        rare = {column.name: column.rare_share * rows + 2 for column in self.bundle.contract.columns}
-        warnings += [
-            f"{name}: {say_count(count)} of {say_count(rows)} rows with a level that training did not see, "
-            "or "
-            "hardly; "
-            "taken as missing where the model does not know it"
-            for name, count in unknown.items()
-            if count > rare[name]
-        ]
-        warnings += [
-            f"{name}: more than {OFTEN_OUTSIDE:.0%} of the values lie where hardly any training value lay, "
-            "in "
-            f"{count} of {len(missing)} shards"
-            for name, count in drifted.items()
-        ]
-        return len(missing), tuple(warnings)
-
-    def _score_shard(self, number: int, plan: Any) -> tuple[pl.DataFrame, CheckedFrame | None]:
-        from riskmodels.cohorts import shard_cases
-        from riskmodels.features import build_shard_features
-
-        shard = self.history.shard(number)
-        cases, _ = shard_cases(
-            self.bundle.task,
-            shard,
-            vocabulary=self.history.vocabulary,
-            require_follow_up=False,
-            as_of=self.as_of,
-        )
-        at_risk = pl.col("index_time").is_between(self.since, self.as_of, closed="left")
-        cases = cases.filter(at_risk).sort("person_id", "index_time", "index_id")
-        schema = HEAD | reason_columns(self.reasons) | TAIL
-        if cases.is_empty():
-            return pl.DataFrame(schema=schema), None
-        checked = self.bundle.check(build_shard_features(shard, cases, plan).frame)
-        risk = self.bundle.model.predict_proba(checked.frame)[:, 1]
-        lowest = 0 if self.reasons_from is None else self.bands.names.index(self.reasons_from)
-        frame = pl.concat(
-            [
-                cases.select(*(name for name in HEAD if name in cases.columns), _status().alias("status")),
-                pl.DataFrame({"risk": risk, "risk_band": self.bands.assign(risk)}),
-                top_reasons(self.bundle, checked.frame, self.reasons, self.bands.index(risk) >= lowest),
-            ],
-            how="horizontal",
-        ).with_columns(
-            model_name=pl.lit(self.bundle.name),
-            model_version=pl.lit(self.bundle.version),
-            task=pl.lit(self.bundle.task.name),
-            features_version=pl.lit(self.bundle.contract.feature_set_hash[:12]),
-            as_of=pl.lit(self.as_of),
-        )
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()), checked
-
-
-def _status() -> pl.Expr:
-    """Say whether a patient is still at risk, as far as is known; whom to call is ``open``."""
-    return (
-        pl.when(pl.col("outcome_time").is_not_null())
-        .then(pl.lit("had the outcome"))
-        .when(pl.col("death_date").is_not_null())
-        .then(pl.lit("died"))
-        .otherwise(pl.lit("open"))
-    )
+def _run(shards: ShardScores, engine: Engine) -> tuple[int, tuple[str, ...]]:
+    """Compute the shards that are not there; return how many, and the contract's remarks."""
+    bundle, folder = shards.bundle, shards.folder
+    warnings = list(bundle.contract.check_history(shards.history))
+    done = folder.done()
+    if done:
+        logger.info("%s: %s of %s shards are there already", folder.path, len(done), folder.n_shards)
+    missing = [number for number in range(folder.n_shards) if number not in done]
+    rows, unknown, drifted = 0, Counter[str](), Counter[str]()
+    for _, said in engine.run(shards, dict.fromkeys(missing), f"Scoring with {bundle.name}"):
+        rows += int(said["rows"]["rows"].item())
+        unknown.update(dict(said["unknown"].iter_rows()))
+        drifted.update(said["drifted"]["column"].to_list())
+    # As many as were rare in training are no news.
+    rare = {column.name: column.rare_share * rows + 2 for column in bundle.contract.columns}
+    warnings += [
+        f"{name}: {say_count(count)} of {say_count(rows)} rows with a level that training did not see, "
+        "or hardly; taken as missing where the model does not know it"
+        for name, count in unknown.items()
+        if count > rare[name]
+    ]
+    warnings += [
+        f"{name}: more than {OFTEN_OUTSIDE:.0%} of the values lie where hardly any training value lay, in "
+        f"{count} of {len(missing)} shards"
+        for name, count in drifted.items()
+    ]
+    return len(missing), tuple(warnings)
 
 
 def _bands(bundle: ModelBundle, bands: Sequence[float] | RiskBands | None) -> RiskBands:

@@ -1,0 +1,113 @@
+"""Start a Spark session that is quiet, whose workers run this Python, and that says what it lacks."""
+
+import logging
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from riskmodels.errors import SpecError
+
+__all__ = ["java_version", "start_session"]
+
+OLDEST_JAVA = 17
+SECONDS_TO_ANSWER = 5.0
+MASTER = re.compile(r"spark://(?P<hosts>[^/]+)$")
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+# One thread a task: Spark counts tasks by cores. Arrow throughout; instants have no zone.
+SETTINGS = {
+    "spark.executorEnv.POLARS_MAX_THREADS": "1",
+    "spark.executorEnv.OMP_NUM_THREADS": "1",
+    "spark.executorEnv.NUMBA_NUM_THREADS": "1",
+    "spark.driver.maxResultSize": "0",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{LOGGING}",
+}
+
+
+def start_session(master: str | None = None) -> Any:
+    """Start a Spark session.
+
+    Parameters
+    ----------
+    master : str, optional
+        As Spark takes it. Default: what Spark's configuration says, else ``local[*]``.
+
+    Raises
+    ------
+    SpecError
+        PySpark or Java is missing or too old, or no master answers.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise SpecError(
+            "the engine spark needs PySpark 4, which is not installed\nFix: pip install 'riskmodels[spark]'"
+        ) from error
+    found = java_version()
+    if found is None or found < OLDEST_JAVA:
+        state = "there is no Java here" if found is None else f"the Java here is version {found}"
+        raise SpecError(
+            f"PySpark 4 needs Java {OLDEST_JAVA} or newer, and {state}\n"
+            f"Fix: install a Java {OLDEST_JAVA} runtime, and set JAVA_HOME to it if it is not on the PATH"
+        )
+    _check_answers(master)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    builder = SparkSession.builder.appName("riskmodels").config(map=dict(SETTINGS))
+    if master is not None:
+        builder = builder.master(master)
+        if master.startswith("local"):  # nothing of it is for other machines
+            builder = builder.config("spark.driver.host", "127.0.0.1")
+            builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas 3, which is not used: all goes by Arrow
+            session = builder.getOrCreate()
+    except Exception as error:
+        said = next((line for line in str(error).splitlines() if line.strip()), "no reason given").strip()
+        raise SpecError(
+            f"Spark cannot be started on master {master or 'of its configuration'}: {said[:300]}\n"
+            "Fix: name a master such as local[2] or spark://HOST:7077"
+        ) from error
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def java_version() -> int | None:
+    """Return the major version of the Java that Spark would use; None where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).is_file():
+        return None
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(match[1]) if match else None
+
+
+def _check_answers(master: str | None) -> None:
+    """Ask a standalone master whether it is there: Spark itself would try for a minute."""
+    match = MASTER.match(master or "")
+    if match is None:
+        return
+    for address in match["hosts"].split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER):
+                return
+        except (OSError, ValueError):
+            continue
+    raise SpecError(
+        f"no Spark master answers at {master}\n"
+        "Fix: see that it is running and that host and port are those of its log (spark://HOST:7077)"
+    )

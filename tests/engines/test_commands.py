@@ -1,0 +1,82 @@
+"""What runs on Spark gives what runs here, byte for byte: on two local processes and on a cluster of two."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from riskmodels.benchmarks import benchmark
+from riskmodels.cohorts import build_cohort
+from riskmodels.engines import Engine
+from riskmodels.history import History
+from riskmodels.pipeline import write_training_set
+from riskmodels.scoring import score
+
+AS_OF, SINCE = date(2023, 7, 1), date(2023, 1, 1)
+pytestmark = pytest.mark.parametrize("spark", ["local", "cluster"], indirect=True)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder but locks, by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "_lock"
+    }
+
+
+def test_cohort(spark: Engine, history: History) -> None:
+    """Index cases, labels and attrition."""
+    here = build_cohort("readmission-30d", history)
+    there = build_cohort("readmission-30d", history, engine=spark)
+    assert here.cases.height > 300
+    assert_frame_equal(here.cases, there.cases)
+    assert_frame_equal(here.attrition, there.attrition)
+
+
+@pytest.mark.parametrize("as_of", [None, AS_OF], ids=["all", "as of a day"])
+def test_features(spark: Engine, history: History, tmp_path: Path, as_of: date | None) -> None:
+    """The training set is the same file."""
+    for name, engine in (("here", None), ("there", spark)):
+        write_training_set(
+            "readmission-30d", history.path, tmp_path / f"{name}.parquet", as_of=as_of, engine=engine
+        )
+    assert pl.read_parquet(tmp_path / "here.parquet").height > 100
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
+def test_score(spark: Engine, history: History, model_folder: Path, tmp_path: Path) -> None:
+    """The folder of scores is the same: rows, reasons, manifest."""
+    for name, engine in (("here", None), ("there", spark)):
+        done = score(
+            model_folder, history, as_of=AS_OF, since=SINCE, out=tmp_path / name, reasons=2, engine=engine
+        )
+        assert done.rows > 50
+    assert files(tmp_path / "here") == files(tmp_path / "there")
+
+
+def test_score_computes_only_what_is_missing(
+    spark: Engine, history: History, model_folder: Path, tmp_path: Path
+) -> None:
+    """A job begun here and killed is taken up by the cluster, and ends with the same bytes."""
+    for name in ("here", "there"):
+        score(model_folder, history, as_of=AS_OF, since=SINCE, out=tmp_path / name, reasons=0)
+    folder = next((tmp_path / "there").iterdir())
+    for name in ("_SUCCESS", "_manifest.json", "shard=001.parquet", "shard=003.parquet"):
+        (folder / name).unlink()
+    done = score(
+        model_folder, history, as_of=AS_OF, since=SINCE, out=tmp_path / "there", reasons=0, engine=spark
+    )
+    assert done.computed == 2
+    assert files(tmp_path / "here") == files(tmp_path / "there")
+
+
+def test_benchmark(spark: Engine, history: History, model_folder: Path, tmp_path: Path) -> None:
+    """Observed/expected by facility, and the draws beside it, are the same files."""
+    for name, engine in (("here", None), ("there", spark)):
+        (tmp_path / name).mkdir()
+        made = benchmark("readmission-30d", history, model=model_folder, n_draws=20, engine=engine)
+        made.write(tmp_path / name / "B.parquet")
+    assert files(tmp_path / "here") == files(tmp_path / "there")

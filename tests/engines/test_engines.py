@@ -1,0 +1,137 @@
+"""Opening an engine, and what is said when it cannot be opened or a task cannot be done."""
+
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from riskmodels.cohorts import build_cohort
+from riskmodels.engines import Engine, LocalEngine, Tables, open_engine, session
+from riskmodels.engines.tasks import ShardTask, from_arrow, to_arrow
+from riskmodels.errors import DataError, RiskModelsError, SpecError, StoreError
+from riskmodels.history import History
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Doubles a column of the rows that come with a shard."""
+
+    def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
+        assert rows is not None
+        return {"doubled": rows * 2, "shard": pl.DataFrame({"n": [number]})}
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Fails at shard 2."""
+
+    kind: type[Exception]
+
+    def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
+        if number == 2:
+            raise self.kind("column x: 'abc' is not a number")
+        return {}
+
+
+SHARDS = {3: pl.DataFrame({"x": [1, 2]}), 1: pl.DataFrame({"x": [5]})}
+
+
+def check_doubled(engine: Engine) -> None:
+    found = list(engine.run(Doubled(), SHARDS, "Doubling"))
+    assert [number for number, _ in found] == [1, 3]
+    assert [tables["doubled"]["x"].to_list() for _, tables in found] == [[10], [2, 4]]
+    assert [tables["shard"]["n"].to_list() for _, tables in found] == [[1], [3]]
+    assert list(engine.run(Doubled(), {}, "Nothing")) == []
+
+
+def test_local_engine() -> None:
+    """Each shard comes with its rows, in the order of the numbers."""
+    check_doubled(LocalEngine())
+
+
+def test_spark_engine(spark: Engine) -> None:
+    """Each shard comes with its rows, in the order of the numbers."""
+    check_doubled(spark)
+
+
+def test_errors_of_the_input_come_back_as_they_were(spark: Engine) -> None:
+    """An error that a user can act on is the same error with the same message."""
+    with pytest.raises(DataError, match=r"^column x: 'abc' is not a number$"):
+        list(spark.run(Failing(DataError), dict.fromkeys(range(4)), "Failing"))
+
+
+def test_other_failures_name_the_work_and_the_reason(spark: Engine) -> None:
+    """What else goes wrong in a task is said in a line, without stack traces."""
+    with pytest.raises(RiskModelsError, match=r"^Failing: a task failed on the cluster: OSError: column x"):
+        list(spark.run(Failing(OSError), dict.fromkeys(range(4)), "Failing"))
+
+
+def test_a_history_that_workers_cannot_see(spark: Engine, history: History, tmp_path: Path) -> None:
+    """Where the file system is not shared, the history that is missing is named."""
+    moved = History(tmp_path / "elsewhere", history.manifest)
+    with pytest.raises(StoreError, match=r"no history at .*elsewhere"):
+        build_cohort("readmission-30d", moved, engine=spark)
+
+
+def test_workers_with_another_version() -> None:
+    """A worker with another riskmodels refuses, since its results might differ."""
+    task = ShardTask(Doubled())
+    task.version = "0.0.0"
+    import pyarrow as pa
+
+    asked = pa.RecordBatch.from_pylist([{"shard": 1, "rows": to_arrow(SHARDS[1])}])
+    (answer,) = task(iter([asked]))
+    assert "0.0.0" in answer["error"][0].as_py()
+
+
+def test_frames_travel_whole() -> None:
+    """Categories, lists, instants and missing values are the same after the way as Arrow."""
+    frame = pl.DataFrame(
+        {
+            "kind": pl.Series(["b", None], dtype=pl.Enum(["a", "b"])),
+            "stays": pl.Series([[1, 2], None], dtype=pl.List(pl.Int32)),
+            "row": pl.Series([1, 2], dtype=pl.UInt32),
+            "time": pl.Series([0, 1], dtype=pl.Datetime("us")),
+        }
+    )
+    assert_frame_equal(from_arrow(to_arrow(frame)), frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "master", "says"),
+    [("sparc", None, "did you mean 'spark'"), ("local", "local[2]", "--engine spark")],
+)
+def test_wrong_names(name: str, master: str | None, says: str) -> None:
+    with pytest.raises(SpecError, match=says), open_engine(name, master):
+        pass
+
+
+def test_no_pyspark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PySpark the message says how to get it."""
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(SpecError, match=r"pip install 'riskmodels\[spark\]'"), open_engine("spark"):
+        pass
+
+
+@pytest.mark.parametrize("found", [None, 11], ids=["none", "too old"])
+def test_no_java(spark_ready: None, monkeypatch: pytest.MonkeyPatch, found: int | None) -> None:
+    """Without a Java that Spark can use the message says which one it needs."""
+    monkeypatch.setattr(session, "java_version", lambda: found)
+    with pytest.raises(SpecError, match="Java 17"), open_engine("spark"):
+        pass
+
+
+def test_no_master(spark_ready: None) -> None:
+    """A master that does not answer is said at once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (
+        pytest.raises(SpecError, match=f"no Spark master answers at spark://127.0.0.1:{port}"),
+        open_engine("spark", f"spark://127.0.0.1:{port}"),
+    ):
+        pass
