@@ -162,11 +162,14 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
     "--shards", type=click.IntRange(min=1), help="Number of shards.  [default: from the size of the data]"
 )
 @click.option("--replace", is_flag=True, help="Take the place of the history that is there.")
-def ingest(source_format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
+@engine_options
+def ingest(
+    source_format: str, source: Path, history: Path, shards: int | None, replace: bool, engine: "Engine"
+) -> None:
     """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv)."""
     from riskmodels.history import ingest as run
 
-    manifest = run(source_format, source, history, shards=shards, replace=replace).manifest
+    manifest = run(source_format, source, history, shards=shards, replace=replace, engine=engine).manifest
     rows = ", ".join(f"{count:,} {table} rows" for table, count in manifest.rows.items())
     click.echo(f"{history}: {rows} in {manifest.n_shards} shards")
 

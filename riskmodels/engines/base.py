@@ -21,7 +21,12 @@ class Engine(Protocol):
     name: str
 
     def run(
-        self, function: ShardFunction, shards: Mapping[int, pl.DataFrame | None], what: str
+        self,
+        function: ShardFunction,
+        shards: Mapping[int, pl.DataFrame | None],
+        what: str,
+        *,
+        unit: str = "shard",
     ) -> Iterator[tuple[int, Tables]]:
         """Yield each shard's number and what the function returned for it, in the order of the numbers.
 
@@ -32,6 +37,8 @@ class Engine(Protocol):
             The number of each shard, and rows to hand to the function with it (its index cases) or None.
         what : str
             The work, as a user would say it.
+        unit : str
+            What is numbered, where it is not shards.
         """
 
 
@@ -41,8 +48,13 @@ class LocalEngine:
     name = "local"
 
     def run(
-        self, function: ShardFunction, shards: Mapping[int, pl.DataFrame | None], what: str
+        self,
+        function: ShardFunction,
+        shards: Mapping[int, pl.DataFrame | None],
+        what: str,
+        *,
+        unit: str = "shard",
     ) -> Iterator[tuple[int, Tables]]:
         """Yield each shard's number and what the function returned for it, as it is computed."""
-        for number in track(sorted(shards), what):
+        for number in track(sorted(shards), what, unit=unit):
             yield number, function(number, shards[number])

@@ -51,7 +51,12 @@ class SparkEngine:
         self.session.stop()
 
     def run(
-        self, function: ShardFunction, shards: Mapping[int, pl.DataFrame | None], what: str
+        self,
+        function: ShardFunction,
+        shards: Mapping[int, pl.DataFrame | None],
+        what: str,
+        *,
+        unit: str = "shard",
     ) -> Iterator[tuple[int, Tables]]:
         """Yield each shard's number and what the function returned for it, once all are computed."""
         if not shards:
@@ -60,7 +65,7 @@ class SparkEngine:
         # As many slices as rows: a task a shard.
         rows = self.session.sparkContext.parallelize(asked, len(asked))
         frame = self.map_arrow(self.session.createDataFrame(rows, QUESTION), ShardTask(function), ANSWER)
-        answers = self.collect(frame, len(asked), what)
+        answers = self.collect(frame, len(asked), what, unit)
         raise_answered(answers)
         tables: dict[int, Tables] = {number: {} for number, _ in asked}
         for shard, name, content, _ in answers.iter_rows():
@@ -73,7 +78,7 @@ class SparkEngine:
             warnings.simplefilter("ignore", FutureWarning)  # of pandas 3, which is not used
             return frame.mapInArrow(function, schema)
 
-    def collect(self, frame: Any, tasks: int, what: str) -> pl.DataFrame:
+    def collect(self, frame: Any, tasks: int, what: str, unit: str) -> pl.DataFrame:
         """Return the rows of a Spark frame, showing how far its tasks are."""
         context = self.session.sparkContext
         group = f"riskmodels-{time.monotonic_ns()}"
@@ -85,7 +90,7 @@ class SparkEngine:
         with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             future = pool.submit(collected)
-            for _ in track(self._tasks_done(future, group, tasks, what), what, total=tasks):
+            for _ in track(self._tasks_done(future, group, tasks, what), what, total=tasks, unit=unit):
                 pass
             try:
                 return pl.DataFrame(future.result())

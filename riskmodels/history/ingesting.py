@@ -1,11 +1,15 @@
 """From a publisher's files to a history."""
 
+from dataclasses import replace as replaced
 from pathlib import Path
+from typing import Any
 
+from riskmodels.engines import Engine, LocalEngine
 from riskmodels.files import sha256
 from riskmodels.history.adapters import get_adapter
+from riskmodels.history.distributed import fill_on
 from riskmodels.history.opening import History
-from riskmodels.history.store import write_history
+from riskmodels.history.store import write_history, write_store
 from riskmodels.progress import track
 
 __all__ = ["ingest"]
@@ -18,6 +22,7 @@ def ingest(
     *,
     shards: int | None = None,
     replace: bool = False,
+    engine: Engine | None = None,
 ) -> History:
     """Read a publisher's files as they are and write a history, whole or not at all.
 
@@ -33,6 +38,8 @@ def ingest(
         Number of shards. Default: by the number of events.
     replace : bool
         Take the place of another history at `path`.
+    engine : Engine, optional
+        Where the files are read and the shards written: see `riskmodels.engines`. Default: here.
 
     Raises
     ------
@@ -47,12 +54,16 @@ def ingest(
         {"name": file.name, "bytes": file.path.stat().st_size, "sha256": sha256(file.path)}
         for file in track(files, "Checking the files", unit="file")
     ]
-    return write_history(
-        adapter.parts(files),
-        path,
-        source_format=adapter.name,
-        sources=sources,
-        shards=shards,
-        replace=replace,
-        adapter_version=adapter.version,
-    )
+    options: dict[str, Any] = {
+        "source_format": adapter.name,
+        "sources": sources,
+        "shards": shards,
+        "replace": replace,
+        "adapter_version": adapter.version,
+    }
+    if engine is None or isinstance(engine, LocalEngine):
+        return write_history(adapter.parts(files), path, **options)
+    pieces = [
+        [replaced(file, path=file.path.absolute()) for file in piece] for piece in adapter.pieces(files)
+    ]
+    return write_store(lambda folder: fill_on(engine, adapter, pieces, folder, shards), Path(path), **options)

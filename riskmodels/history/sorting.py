@@ -64,6 +64,13 @@ class Numbers:
         number = pl.int_range(pl.len(), dtype=pl.Int32).alias("code")
         self.vocabulary = ordered.select(number, "code_system", "code_text")
 
+    def codes(self, events: pl.DataFrame) -> pl.Series:
+        """Return the final numbers of the codes of events, which carry the first ones or the text."""
+        if "code_text" not in events.columns:
+            return pl.Series("code", self.final_code[events["code"].to_numpy()], dtype=pl.Int32)
+        text = ["code_system", "code_text"]
+        return events.select(text).join(self.vocabulary, on=text, how="left", maintain_order="left")["code"]
+
     def see(self, *instants: pl.Series) -> None:
         """Widen the range of time."""
         for values in instants:
@@ -177,7 +184,7 @@ def _events(
 ) -> pl.DataFrame:
     if rows is None:
         return pl.DataFrame(schema=STORED["event"])
-    code = pl.Series("code", numbers.final_code[rows["code"].to_numpy()], dtype=pl.Int32)
+    code = numbers.codes(rows)
     unnamed = rows["encounter_id"].null_count()
     rows = rows.with_columns(code).join(ids, on=["person", "encounter_id"], how="left")
     noted.add("event", UNRESOLVED, rows["encounter"].null_count() - unnamed)

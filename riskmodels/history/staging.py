@@ -17,6 +17,8 @@ __all__ = ["MOST_SHARDS", "NO_PERSON", "Part", "Staging", "Tally", "prepare"]
 NO_PERSON = "the person is not in the person table"
 MOST_SHARDS = 256  # where the number is not given; a power of two
 BATCH = 16_384  # rows that are read back at once
+CHUNKS: dict[str, Any] = {"table": pl.String, "path": pl.String, "offsets": pl.List(pl.Int64)}
+TALLIED = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
 BACKWARDS = {"coverage": ("start_date", "end_date"), "encounter": ("start", "end")}
 
 
@@ -49,6 +51,16 @@ class Tally:
         """Count some rows; none leaves no trace."""
         if rows:
             self.counts[table, reason] += rows
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return table, reason, rows."""
+        rows = [(table, reason, count) for (table, reason), count in self.counts.items()]
+        return pl.DataFrame(rows, schema=TALLIED, orient="row")
+
+    def add_frame(self, counts: pl.DataFrame) -> None:
+        """Count what another tally's `to_frame` gave."""
+        for table, reason, rows in counts.iter_rows():
+            self.add(table, reason, rows)
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Return table -> reason -> rows, in sorted order."""
@@ -181,6 +193,21 @@ class Staging:
         frame.drop("rank").write_ipc(path, compression="uncompressed", record_batch_size=BATCH)
         self.chunks[table].append((path, offsets))
         self.rows[table] += frame.height
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return what was laid aside: table, path, offsets."""
+        chunks = [
+            (table, str(path), offsets.tolist())
+            for table, made in self.chunks.items()
+            for path, offsets in made
+        ]
+        return pl.DataFrame(chunks, schema=CHUNKS, orient="row")
+
+    def gather(self, chunks: pl.DataFrame) -> None:
+        """Take over what others have laid aside with the same number of shards; see `to_frame`."""
+        for table, path, offsets in chunks.iter_rows():
+            self.chunks[table].append((Path(path), np.array(offsets)))
+            self.rows[table] += int(offsets[-1])
 
     def shard(self, table: str, number: int, n_shards: int) -> pl.DataFrame | None:
         """Return the rows of one shard in no particular order; None if the table has no row at all."""

@@ -4,7 +4,9 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels import __version__
-from riskmodels.errors import DataError, StoreError
+from riskmodels.errors import StoreError
 from riskmodels.files import PARTIAL, atomic_directory, sha256
 from riskmodels.history.manifest import (
     VOCABULARY,
@@ -23,10 +25,11 @@ from riskmodels.history.manifest import (
     shard_folder,
     write_manifest,
 )
+from riskmodels.history.numbering import lay_aside
 from riskmodels.history.opening import History, open_history
 from riskmodels.history.schema import SCHEMA_VERSION, TABLES
-from riskmodels.history.sorting import Numbers, finish_shard, merge_persons, shared_encounters
-from riskmodels.history.staging import MOST_SHARDS, NO_PERSON, Part, Staging, Tally, prepare
+from riskmodels.history.sorting import Numbers, finish_shard, shared_encounters
+from riskmodels.history.staging import MOST_SHARDS, Part, Staging, Tally
 from riskmodels.progress import track
 
 fcntl: ModuleType | None
@@ -35,7 +38,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
-__all__ = ["write_history"]
+__all__ = ["STAGING", "Filled", "default_shards", "write_history", "write_shard", "write_store"]
 
 EVENTS_PER_SHARD = 1_000_000
 PERSONS_PER_SHARD = 250
@@ -46,6 +49,18 @@ LOCK = "writing.lock"
 ABANDONED_SECONDS = 3600.0
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Filled:
+    """What was written into a history's folder: its numbers, for the manifest."""
+
+    vocabulary: pl.DataFrame
+    rows: dict[str, list[int]]
+    dropped: Tally
+    noted: Tally
+    first: datetime | None
+    last: datetime | None
 
 
 def write_history(
@@ -94,7 +109,28 @@ def write_history(
     DataError
         If there are no persons, or a value is not one of its column's words.
     """
-    path = Path(path)
+    return write_store(
+        lambda folder: _fill(folder, parts, shards),
+        Path(path),
+        source_format=source_format,
+        sources=sources,
+        shards=shards,
+        replace=replace,
+        adapter_version=adapter_version,
+    )
+
+
+def write_store(
+    fill: Callable[[Path], Filled],
+    path: Path,
+    *,
+    source_format: str,
+    sources: Sequence[dict[str, Any]],
+    shards: int | None,
+    replace: bool,
+    adapter_version: int,
+) -> History:
+    """Write a history, whole or not at all, with a function that fills its folder; see `write_history`."""
     if shards is not None and not 1 <= shards <= HIGHEST_SHARDS:
         raise StoreError(f"shards is {shards}.\nFix: choose from 1 to {HIGHEST_SHARDS}, or leave it out.")
     if up_to_date(path, source_format, adapter_version, sources, shards):
@@ -103,7 +139,8 @@ def write_history(
     _check_vacant(path, replace)
     remove_abandoned(path)
     with atomic_directory(path, replace=replace) as folder, _locked(folder):
-        _write(folder, parts, source_format, adapter_version, canonical(list(sources)), shards)
+        filled = fill(folder)
+        _seal(folder, filled, source_format, adapter_version, canonical(list(sources)), shards)
     return open_history(path)
 
 
@@ -143,29 +180,30 @@ def _state(path: Path) -> str:
     return f"{path} is a history of other sources or options."
 
 
-def _write(
+def _fill(folder: Path, parts: Iterable[Part], shards: int | None) -> Filled:
+    dropped, noted = Tally(), Tally()
+    staging = Staging(folder / STAGING, shards)
+    found = lay_aside(parts, staging, dropped, noted)
+    n_shards = shards or default_shards(staging.rows["event"], staging.rows["person"])
+    numbers = Numbers(found, shared_encounters(staging, n_shards, noted))
+    rows: dict[str, list[int]] = {name: [] for name in TABLES}
+    for number in track(range(n_shards), "Writing the history"):
+        tables = finish_shard(staging, number, n_shards, numbers, dropped, noted)
+        write_shard(folder, number, tables)
+        for name, frame in tables.items():
+            rows[name].append(frame.height)
+    return Filled(numbers.vocabulary, rows, dropped, noted, numbers.first, numbers.last)
+
+
+def _seal(
     folder: Path,
-    parts: Iterable[Part],
+    filled: Filled,
     source_format: str,
     adapter_version: int,
     sources: list[dict[str, Any]],
     shards: int | None,
 ) -> None:
-    dropped, noted = Tally(), Tally()
-    staging = Staging(folder / STAGING, shards)
-    vocabulary = _stage(parts, staging, dropped, noted)
-    n_shards = shards or _default_shards(staging.rows["event"], staging.rows["person"])
-    numbers = Numbers(vocabulary, shared_encounters(staging, n_shards, noted))
-    rows: dict[str, list[int]] = {name: [] for name in TABLES}
-    for number in track(range(n_shards), "Writing the history"):
-        tables = finish_shard(staging, number, n_shards, numbers, dropped, noted)
-        target = folder / shard_folder(number)
-        target.mkdir()
-        for name, frame in tables.items():
-            _write_parquet(frame, target / f"{name}.parquet")
-            rows[name].append(frame.height)
-    vocabulary = numbers.vocabulary
-    _write_parquet(vocabulary, folder / VOCABULARY)
+    _write_parquet(filled.vocabulary, folder / VOCABULARY)
     shutil.rmtree(folder / STAGING)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
@@ -174,14 +212,14 @@ def _write(
         adapter_version=adapter_version,
         sources=sources,
         options={"shards": shards},
-        n_shards=n_shards,
-        rows={name: sum(counts) for name, counts in rows.items()},
-        rows_by_shard=rows,
-        dropped=dropped.to_dict(),
-        noted=noted.to_dict(),
-        first=numbers.first.isoformat() if numbers.first else None,
-        last=numbers.last.isoformat() if numbers.last else None,
-        vocabulary_size=vocabulary.height,
+        n_shards=len(filled.rows["person"]),
+        rows={name: sum(counts) for name, counts in filled.rows.items()},
+        rows_by_shard=filled.rows,
+        dropped=filled.dropped.to_dict(),
+        noted=filled.noted.to_dict(),
+        first=filled.first.isoformat() if filled.first else None,
+        last=filled.last.isoformat() if filled.last else None,
+        vocabulary_size=filled.vocabulary.height,
         files={
             file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
             for file in sorted(folder.rglob("*.parquet"))
@@ -191,52 +229,15 @@ def _write(
     _say_what_was_odd(manifest)
 
 
-def _stage(parts: Iterable[Part], staging: Staging, dropped: Tally, noted: Tally) -> pl.DataFrame:
-    """Lay all rows aside with numbers for persons and codes; return the codes in order of appearance."""
-    waiting: list[pl.DataFrame] = []
-    persons: pl.DataFrame | None = None
-    vocabulary = pl.DataFrame(schema={"code_system": pl.String, "code_text": pl.String, "code": pl.Int32})
-    for part in track(parts, "Reading", unit="part", name=lambda part: part.label):
-        frame = prepare(part, dropped)
-        logger.info("%s: %d rows of %s", part.label, frame.height, part.table)
-        if part.table == "person":
-            if persons is not None:
-                raise StoreError(f"{part.label}: the parts of table person must come before all others.")
-            waiting.append(frame)
-            continue
-        if persons is None:
-            persons = _number_persons(waiting, staging, dropped, noted)
-        known = frame.join(persons, on="person_id", how="inner").drop("person_id")
-        dropped.add(part.table, NO_PERSON, frame.height - known.height)
-        if part.table == "event":
-            vocabulary = _extend(vocabulary, known)
-            keys = ["code_system", "code_text"]
-            known = known.rename({"code": "code_text"}).join(vocabulary, on=keys, how="left").drop(keys)
-        staging.add(part.table, known)
-    if persons is None:
-        _number_persons(waiting, staging, dropped, noted)
-    return vocabulary
+def write_shard(folder: Path, number: int, tables: dict[str, pl.DataFrame]) -> None:
+    """Write the tables of a shard into a history's folder."""
+    target = folder / shard_folder(number)
+    target.mkdir(exist_ok=True)
+    for name, frame in tables.items():
+        _write_parquet(frame, target / f"{name}.parquet")
 
 
-def _number_persons(
-    waiting: list[pl.DataFrame], staging: Staging, dropped: Tally, noted: Tally
-) -> pl.DataFrame:
-    if not any(frame.height for frame in waiting):
-        raise DataError("there is not one person with an id, a birth date and a sex in the input")
-    persons = merge_persons(pl.concat(waiting), dropped, noted).sort("person_id")
-    persons = persons.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("person"))
-    staging.add("person", persons)
-    return persons.select("person_id", "person")
-
-
-def _extend(vocabulary: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    found = events.select("code_system", pl.col("code").alias("code_text")).unique()
-    new = found.join(vocabulary, on=["code_system", "code_text"], how="anti")
-    number = pl.int_range(vocabulary.height, vocabulary.height + new.height, dtype=pl.Int32).alias("code")
-    return pl.concat([vocabulary, new.with_columns(number)])
-
-
-def _default_shards(events: int, persons: int) -> int:
+def default_shards(events: int, persons: int) -> int:
     """Return the least power of two that holds the shards to about a million events, within its limits."""
     wanted = max(FEWEST_SHARDS, -(-events // EVENTS_PER_SHARD))
     most = min(MOST_SHARDS, max(1, persons // PERSONS_PER_SHARD))

@@ -88,9 +88,9 @@ def test_a_person_is_in_one_shard_with_all_there_is(small, write, n_shards):
 )
 def test_default_number_of_shards(events, persons, shards):
     """About a million events a shard, at least 4, at most 256, and one for each 250 persons at most."""
-    from riskmodels.history.store import _default_shards
+    from riskmodels.history.store import default_shards
 
-    assert _default_shards(events, persons) == shards
+    assert default_shards(events, persons) == shards
 
 
 @pytest.mark.parametrize("seed", range(5))

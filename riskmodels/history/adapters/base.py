@@ -59,7 +59,10 @@ class Adapter(Protocol):
         """Return the files to read; raise DataError if they are not there."""
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
-        """Read the files: all parts of table ``person``, then the others."""
+        """Read all files, or those of a piece: all parts of table ``person``, then the others."""
+
+    def pieces(self, files: Sequence[SourceFile]) -> list[list[SourceFile]]:
+        """Divide the files into what can be read apart; all persons are in the first piece."""
 
 
 def run(

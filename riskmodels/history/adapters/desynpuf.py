@@ -156,7 +156,7 @@ class DeSynpuf:
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
         """Read the beneficiaries of all samples, then the claims, file by file in batches."""
         spans: list[Part] = []
-        for sample in sorted({file.keys["sample"] for file in files}):
+        for sample in sorted({file.keys["sample"] for file in files if file.table == "beneficiary"}):
             summaries = [f for f in files if f.table == "beneficiary" and f.keys["sample"] == sample]
             years = [
                 read_whole_csv(file.path, FIELDS["beneficiary"]).with_columns(
@@ -173,6 +173,11 @@ class DeSynpuf:
         for file in files:
             if file.table != "beneficiary":
                 yield from readers[file.table](file)
+
+    def pieces(self, files: Sequence[SourceFile]) -> list[list[SourceFile]]:
+        """Return the beneficiaries of all samples, then each file of claims."""
+        claims = [[file] for file in files if file.table != "beneficiary"]
+        return [[file for file in files if file.table == "beneficiary"], *claims]
 
 
 def adapter() -> Adapter:

@@ -97,32 +97,41 @@ class MimicIV:
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
         """Read patients and admissions whole, then the rest file by file in batches."""
         by_table = {file.table: file for file in files}
-
-        def whole(table: str) -> pl.DataFrame:
-            if table not in by_table:
-                return no_rows(FIELDS[table])
-            return read_whole_csv(by_table[table].path, FIELDS[table], rows_required=table in REQUIRED)
-
-        patients, stays = whole("patients"), whole("admissions")
-        races = run(tables.race, stays).collect()
-        people = run(tables.persons, patients).collect().join(races, on="person_id", how="left")
-        yield Part("person", people, by_table["patients"].name)
-        encounters = run(tables.admissions, stays, whole("drgcodes")).collect()
-        visits = run(tables.ed_stays, whole("transfers")).collect()
-        yield Part("encounter", encounters, by_table["admissions"].name)
-        if visits.height:
-            yield Part("encounter", visits, by_table["transfers"].name)
-        contacts = pl.concat([frame.select("person_id", "start", "end") for frame in (encounters, visits)])
-        yield Part("coverage", run(tables.coverage, contacts, people), by_table["admissions"].name)
-        coded = whole("diagnoses_icd")
-        yield Part("event", run(tables.diagnoses, coded, stays), by_table["diagnoses_icd"].name)
+        if "patients" in by_table:
+            yield from _patients_and_stays(by_table)
         for table, transform in EVENTS.items():
             if table in by_table:
                 file = by_table[table]
                 for batch in read_csv(file.path, FIELDS[table], rows_required=False, batch_rows=BATCH_ROWS):
                     yield Part("event", run(transform, batch), file.name)
 
+    def pieces(self, files: Sequence[SourceFile]) -> list[list[SourceFile]]:
+        """Return what tells of patients and their stays, then each file of events."""
+        first = [file for file in files if file.table not in EVENTS]
+        return [first, *([file] for file in files if file.table in EVENTS)]
+
 
 def adapter() -> Adapter:
     """Return the adapter."""
     return MimicIV()
+
+
+def _patients_and_stays(by_table: dict[str, SourceFile]) -> Iterator[Part]:
+    def whole(table: str) -> pl.DataFrame:
+        if table not in by_table:
+            return no_rows(FIELDS[table])
+        return read_whole_csv(by_table[table].path, FIELDS[table], rows_required=table in REQUIRED)
+
+    patients, stays = whole("patients"), whole("admissions")
+    races = run(tables.race, stays).collect()
+    people = run(tables.persons, patients).collect().join(races, on="person_id", how="left")
+    yield Part("person", people, by_table["patients"].name)
+    encounters = run(tables.admissions, stays, whole("drgcodes")).collect()
+    visits = run(tables.ed_stays, whole("transfers")).collect()
+    yield Part("encounter", encounters, by_table["admissions"].name)
+    if visits.height:
+        yield Part("encounter", visits, by_table["transfers"].name)
+    contacts = pl.concat([frame.select("person_id", "start", "end") for frame in (encounters, visits)])
+    yield Part("coverage", run(tables.coverage, contacts, people), by_table["admissions"].name)
+    coded = whole("diagnoses_icd")
+    yield Part("event", run(tables.diagnoses, coded, stays), by_table["diagnoses_icd"].name)
