@@ -4,10 +4,11 @@
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
+CLUSTER := .venv-cluster
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint setup lock benchmark clean
+.PHONY: demo test test-cluster lint setup lock benchmark clean
 
 demo: setup
 	$(BIN)/riskmodels demo --out demo
@@ -15,12 +16,23 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest
 
+# What Spark does, in an environment of its own; needs Java 17.
+test-cluster: $(CLUSTER)/.ready
+	$(CLUSTER)/bin/python -m pytest tests/engines
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 setup: $(READY)
+
+$(CLUSTER)/.ready: requirements/spark.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --no-binary pyspark -r $<
+	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -34,6 +46,8 @@ $(READY): requirements/dev.txt pyproject.toml
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --python-version 3.11 --output-file requirements/dev.txt
+	uv pip compile pyproject.toml --extra dev --extra spark --universal --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --python-version 3.11 --output-file requirements/spark.txt
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CLUSTER) demo build dist .mypy_cache .pytest_cache .ruff_cache

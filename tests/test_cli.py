@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.cli import PROGRAM_OPTIONS, main
+from riskmodels.cli import main
+from riskmodels.cli_pay import PROGRAM_OPTIONS
 from riskmodels.payments import program_options, programs
 
 HEAVY = ("pandas", "polars", "numpy", "lightgbm", "sklearn", "shap", "mlflow", "matplotlib", "numba", "scipy")

@@ -134,8 +134,10 @@ def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
 def _watch(
     stays: pl.DataFrame, shard: Shard, task: Task, as_of: datetime | None, observed_until: date | None
 ) -> pl.DataFrame:
-    """Add the coverage status at discharge, and `covered_until`, the last day the patient was watched."""
-    stays = status_on(stays, shard.coverage, pl.col("discharged"))
+    """Add the coverage status before the discharge, and `covered_until`, the last day that was watched."""
+    # Of a discharge without a time of day, the day itself begins at the prediction instant: not before it.
+    last_day_before = (pl.col("discharge_time") - pl.duration(microseconds=1)).dt.date()
+    stays = status_on(stays, shard.coverage, last_day_before)
     if task.look_back.require_coverage:
         spans = covered_spans(shard.coverage, task.look_back.max_gap_days)
         first_day = pl.col("admitted") - pl.duration(days=task.look_back.days)
@@ -167,7 +169,8 @@ def _label(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.DataFr
     if rule.death == "censored":
         unknown |= pl.col("died") & ~outcome
     if as_of is not None:
-        complete = pl.col("needed_until") + pl.duration(days=1 + rule.runout_days)
+        # To the horizon for the dead too: else the latest cases with a label would be those who died.
+        complete = horizon + pl.duration(days=1 + rule.runout_days)
         unknown |= complete.cast(_TIME) > as_of
     watched_until = pl.min_horizontal("needed_until", "covered_until") + pl.duration(days=1)
     stays = stays.with_columns(

@@ -70,26 +70,19 @@ def span_around(cases: pl.DataFrame, spans: pl.DataFrame, day: pl.Expr) -> pl.Da
 def status_on(cases: pl.DataFrame, coverage: pl.DataFrame, day: pl.Expr) -> pl.DataFrame:
     """Add dual, orig_disability and esrd as the coverage says on a day, null where it says nothing.
 
-    Where several rows cover the day, the one that began last counts.
+    Of several rows that cover the day, the one that began last counts among those that say something.
     """
-    rows = coverage.group_by("person", "start_date").agg(
-        pl.col("end_date").max(), *[pl.col(flag).max() for flag in FLAGS]
+    numbered = cases.with_row_index("case")
+    covering = (
+        numbered.select("case", "person", day=day)
+        .join(coverage.select("person", "start_date", "end_date", *FLAGS), on="person")
+        .filter(pl.col("day").is_between("start_date", "end_date"))
     )
-    joined = (
-        cases.with_row_index("case")
-        .with_columns(day=day)
-        .sort("day", "case")
-        .join_asof(
-            rows.sort("start_date", "person"),
-            left_on="day",
-            right_on="start_date",
-            by="person",
-            strategy="backward",
-            check_sortedness=False,
-        )
-        .sort("case")
+    said = (
+        covering.group_by("case", "start_date")
+        .agg(pl.col(flag).max() for flag in FLAGS)
+        .sort("case", "start_date")
+        .group_by("case", maintain_order=True)
+        .agg(pl.col(flag).drop_nulls().last() for flag in FLAGS)
     )
-    covers = pl.col("end_date") >= pl.col("day")
-    return joined.with_columns(pl.when(covers).then(flag).alias(flag) for flag in FLAGS).drop(
-        "case", "day", "start_date", "end_date"
-    )
+    return numbered.join(said, on="case", how="left", maintain_order="left").drop("case")

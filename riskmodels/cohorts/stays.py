@@ -24,7 +24,7 @@ def segments(shard: Shard, kinds: tuple[str, ...]) -> tuple[pl.DataFrame, int]:
 
 
 def principal_diagnoses(shard: Shard, vocabulary: pl.DataFrame) -> pl.DataFrame:
-    """Return the principal diagnosis of each encounter that has one.
+    """Return the principal diagnosis of each encounter that has one by the time it ends.
 
     Returns
     -------
@@ -34,7 +34,9 @@ def principal_diagnoses(shard: Shard, vocabulary: pl.DataFrame) -> pl.DataFrame:
     events = shard.event.filter(
         (pl.col("kind") == "diagnosis") & (pl.col("position") == 1) & pl.col("encounter").is_not_null()
     )
-    coded = events.select("encounter", "code").join(vocabulary, on="code")
+    ends = shard.encounter.select("encounter", "end")
+    known = events.join(ends, on="encounter").filter(pl.col("time") <= pl.col("end"))
+    coded = known.select("encounter", "code").join(vocabulary, on="code")
     return (
         coded.select(
             "encounter",

@@ -1,16 +1,15 @@
 """ACO REACH, before 2023 Global and Professional Direct Contracting: risk corridors over a benchmark."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
-from riskmodels.errors import DataError, SpecError
-from riskmodels.payments.audit import Audit, Line, dollars, number, percent, where
+from riskmodels.payments.aco_reach_capitation import cash_flow, read_capitation, stop_loss
+from riskmodels.payments.aco_reach_inputs import find_files, given_adjustment, implied_adjustment, read_acos
+from riskmodels.payments.audit import Audit, Line, dollars, percent, where
 from riskmodels.payments.program import Inputs, Program, Settlement
-from riskmodels.payments.reading import Table, read_table
 from riskmodels.payments.rules import Rules
 
 __all__ = ["PROGRAM", "AcoReach", "corridor_share"]
@@ -34,42 +33,41 @@ class AcoReach(Program):
     options: ClassVar[Mapping[str, str]] = {
         "equity_adjustment": "file: aco_id, health_equity_adjustment (dollars, added to the benchmark)",
     }
-    changeable: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("benchmark", "expenditures", "health_equity_adjustment"), "acos"
-    )
+    changeable: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("benchmark", "benchmark_before_discount", "quality_score", "expenditures",
+             "health_equity_adjustment"), "acos"
+        ),
+        **dict.fromkeys(("base_pcc", "enhanced_pcc", "tcc", "claims_reduced"), "capitation"),
+    }  # fmt: skip
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read the model's results of the year asked for (JSON or CSV); other years in the file are left out.
+
+        Further files, told apart by their columns: capitation (`aco_id` and any of `base_pcc`,
+        `enhanced_pcc`, `tcc`, `tcc_withhold`, `claims_reduced`, `claims_outside`, in dollars, a row an ACO or
+        an ACO and month), and stop-loss (`aco_id, expenditures, predicted`, a beneficiary a row) with its
+        bands (`attachment, limit, payout_share`).
 
         Raises
         ------
         DataError
             For another layout, no row of the year, an unknown arrangement, or an ACO twice.
         """
-        if len(paths) != 1:
-            raise SpecError("aco-reach takes one file")
-        table = _of_year(_read(paths[0]), rules.year)
-        benchmark = table.number(table.column("final_benchmark"), minimum=0, required=True)
-        net = table.find("tot_cost_care_net") or table.column("tot_cost_care")
-        acos = pl.DataFrame(
-            {
-                "aco_id": table.identifiers(table.column("aco_id")),
-                "performance_year": rules.year,
-                "risk_arrangement": _arrangement(table, rules),
-                "benchmark": benchmark,
-                "expenditures": table.number(net, required=True),
-                "source_line": pl.Series(table.lines),
-            }
-        ).with_columns(source_file=pl.lit(str(paths[0])))
+        files = find_files(paths)
+        assert files.results is not None
+        acos, table = read_acos(files.results, rules, net=files.stop_loss is None)
         notes: list[str] = []
+        if files.stop_loss is not None and files.bands is not None:
+            acos = stop_loss(acos, files.stop_loss, files.bands)
+            notes.append("stop-loss: charges are set so that they pay for the payouts of the ACOs given")
         unit = rules.get("benefit_enhancement", {}).get("unit", 0)
         if options.get("equity_adjustment"):
-            acos = acos.join(
-                _given(Path(options["equity_adjustment"])), on="aco_id", how="left", maintain_order="left"
-            )
+            given = given_adjustment(Path(options["equity_adjustment"]))
+            acos = acos.join(given, on="aco_id", how="left", maintain_order="left")
             acos = acos.with_columns(pl.col("health_equity_adjustment").fill_null(0.0))
-        elif unit and table.find("gross_savings"):
-            acos = acos.with_columns(_implied(table, acos, unit).alias("health_equity_adjustment"))
+        elif unit and table.find("gross_savings") and files.stop_loss is None:
+            acos = acos.with_columns(implied_adjustment(table, acos, unit).alias("health_equity_adjustment"))
             notes.append(
                 "the health equity benchmark adjustment is in no column of the file: it is what the "
                 f"published gross savings imply, to a multiple of ${unit}"
@@ -78,7 +76,18 @@ class AcoReach(Program):
             acos = acos.with_columns(pl.lit(0.0).alias("health_equity_adjustment"))
             if "benefit_enhancement" in rules:
                 notes.append("no health equity benchmark adjustment: give equity_adjustment FILE")
-        return Inputs({"acos": acos}, {}, tuple(notes))
+        frames = {"acos": acos}
+        if files.capitation is not None:
+            frames["capitation"] = read_capitation(files.capitation, acos["aco_id"])
+        return Inputs(frames, {"rebuilt": table.find("final_benchmark") is None}, tuple(notes))
+
+    def after_change(self, frames: dict[str, pl.DataFrame], column: str) -> dict[str, pl.DataFrame]:
+        """Rebuild the benchmark where the quality score or the benchmark before the discount changed."""
+        if column not in ("quality_score", "benchmark_before_discount"):
+            return frames
+        taken = 1 - pl.col("discount") - pl.col("quality_withhold") * (1 - pl.col("quality_score"))
+        built = (pl.col("benchmark_before_discount") * taken).alias("benchmark")
+        return {**frames, "acos": frames["acos"].with_columns(built)}
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Compute gross and shared savings."""
@@ -105,13 +114,16 @@ class AcoReach(Program):
         frame = frame.with_columns(shared.alias("shared_savings"))
         paid = pl.when(pl.col("shared_savings") > 0).then(1 - rules["sequestration"]).otherwise(1.0)
         frame = frame.with_columns((pl.col("shared_savings") * paid).alias("payment"))
-        used = (
-            "corridors",
-            "sequestration",
-            *(["benefit_enhancement"] if "benefit_enhancement" in rules else []),
-        )
+        used = ["corridors", "sequestration"]
+        used += ["benefit_enhancement"] if "benefit_enhancement" in rules else []
+        used += ["discount", "quality_withhold"] if inputs.options.get("rebuilt") else []
         detail = pl.concat(bands).filter(pl.col("amount") != 0).sort("aco_id", maintain_order=True)
-        return Settlement(frame.select(_COLUMNS), detail, used)
+        frame = frame.select(_COLUMNS)
+        if "capitation" in inputs.frames:
+            frame, parts = cash_flow(frame, inputs.frames["capitation"])
+            detail = pl.concat([detail, parts]).sort("aco_id", maintain_order=True)
+            used.append("capitation")
+        return Settlement(frame, detail, tuple(used))
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the settlement of one ACO."""
@@ -126,26 +138,37 @@ class AcoReach(Program):
         lines = [
             Line("Gross savings"),
             Line("risk arrangement", row["risk_arrangement"], source=place("risk_arrangement")),
+            *_benchmark_lines(given, rules),
             Line(
                 "benchmark after discount and quality",
                 dollars(row["benchmark"]),
                 source=place("final_benchmark"),
             ),
             Line("health equity benchmark adjustment", dollars(row["health_equity_adjustment"])),
+            Line("stop-loss charge less payout, in the expenditures", dollars(given["stop_loss_net"])),
             Line("expenditures", dollars(row["expenditures"]), source=place("tot_cost_care_net")),
             Line("gross savings", dollars(row["gross_savings"]), "benchmark + adjustment − expenditures"),
             Line("savings rate", percent(row["savings_rate"], 6), f"of {dollars(adjusted)}"),
             Line("Risk corridors"),
         ]
-        bands = settlement.detail.filter(aco_id=entity).iter_rows(named=True)
+        parts = list(settlement.detail.filter(aco_id=entity).iter_rows(named=True))
         corridors = rules.cite("corridors")
-        lines += [Line(band["component"], dollars(band["amount"]), source=corridors) for band in bands]
+        lines += [Line(part["component"], dollars(part["amount"]), source=corridors)
+                  for part in parts if " at " in part["component"]]  # fmt: skip
         lines += [
             Line("shared savings", dollars(row["shared_savings"])),
             Line("payment", dollars(row["payment"]),
                  f"× (1 − {percent(cut)})" if row["shared_savings"] > 0 else "losses in full",
                  rules.cite("sequestration")),
         ]  # fmt: skip
+        if "cash_at_settlement" in row:
+            cash = [part for part in parts if " at " not in part["component"]]
+            lines += [Line("Capitation cash flow"),
+                      *(Line(part["component"], dollars(part["amount"])) for part in cash),
+                      Line("cash in the year", dollars(row["cash_in_year"]), "capitation − claims reduced"),
+                      Line("cash at settlement", dollars(row["cash_at_settlement"]),
+                           "payment − enhanced capitation + withhold − claims outside",
+                           rules.cite("capitation"))]  # fmt: skip
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
         return Audit(f"{rules.title}: ACO {entity}", tuple(lines), rules.unverified(settlement.used))
 
@@ -168,6 +191,18 @@ class AcoReach(Program):
         )
 
 
+def _benchmark_lines(given: Mapping[str, Any], rules: Rules) -> list[Line]:
+    if given["quality_score"] is None:
+        return []
+    return [
+        Line("benchmark before discount and quality withhold", dollars(given["benchmark_before_discount"]),
+             "benchmark / (1 − discount − withhold × (1 − quality score))"),
+        Line("discount", percent(given["discount"]), source=rules.cite("discount")),
+        Line("quality withhold", percent(given["quality_withhold"]), source=rules.cite("quality_withhold")),
+        Line("quality score", percent(given["quality_score"])),
+    ]  # fmt: skip
+
+
 def corridor_share(rate: pl.Expr, band: Mapping[str, float]) -> pl.Expr:
     """Return the share of the benchmark that one band of a corridor gives: negative for losses."""
     inside = (rate.abs().clip(0, band["to"]) - band["from"]).clip(0)
@@ -186,71 +221,6 @@ def _bands(rules: Rules) -> list[dict[str, Any]]:
 
 def _to(band: Mapping[str, float]) -> str:
     return "any" if band["to"] > 100 else percent(band["to"])
-
-
-def _read(path: Path) -> Table:
-    if path.suffix.lower() != ".json":
-        return read_table(path, ("aco_id", "final_benchmark"))
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise DataError("no such file", file=path) from error
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", file=path) from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError("not a list of records", file=path)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = [["" if row.get(name) is None else str(row[name]).strip() for name in names] for row in rows]
-    frame = pl.DataFrame(text, schema=dict.fromkeys(names, pl.String), orient="row")
-    return Table(path, frame, tuple(range(1, len(rows) + 1)))
-
-
-def _of_year(table: Table, year: int) -> Table:
-    years = table.number(table.column("perf_year", "performance_year"), required=True, integer=True)
-    keep = years == year
-    if not keep.any():
-        found = ", ".join(str(value) for value in years.unique().sort())
-        raise DataError(f"no row of performance year {year}; the file has {found}", file=table.path)
-    lines = tuple(line for line, kept in zip(table.lines, keep, strict=True) if kept)
-    return Table(table.path, table.frame.filter(keep), lines, table.preface)
-
-
-def _arrangement(table: Table, rules: Rules) -> pl.Series:
-    column = table.column("risk_arrangement")
-    words = table.frame[column].str.to_titlecase()
-    known = words.is_in(list(rules["discount"]))
-    if not known.all():
-        row = int((~known).arg_max() or 0)
-        raise DataError(f"{words[row]!r} is neither Global nor Professional", file=table.path, column=column,
-                        line=table.lines[row])  # fmt: skip
-    return words
-
-
-def _implied(table: Table, acos: pl.DataFrame, unit: int) -> pl.Series:
-    """Return the equity adjustment that the published gross savings imply: whole multiples of `unit`."""
-    column = table.column("gross_savings")
-    gross = table.number(column, required=True)
-    implied = gross - (acos["benchmark"] - acos["expenditures"])
-    whole = (implied / unit).round() * unit
-    wrong = (implied - whole).abs() > 0.1
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        raise DataError(
-            f"gross savings are {number(implied[row], 2)} off benchmark less expenditures, which is no "
-            f"multiple of ${unit}",
-            file=table.path, column=column, line=table.lines[row],
-        )  # fmt: skip
-    return whole
-
-
-def _given(path: Path) -> pl.DataFrame:
-    table = read_table(path, ("aco_id", "health_equity_adjustment"))
-    return pl.DataFrame(
-        {
-            "aco_id": table.identifiers(table.column("aco_id")),
-            "health_equity_adjustment": table.number(table.column("health_equity_adjustment"), required=True),
-        }
-    )
 
 
 PROGRAM = AcoReach()

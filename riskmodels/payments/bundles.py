@@ -9,13 +9,14 @@ import polars as pl
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments.audit import Audit, Line, dollars, number, percent, where
+from riskmodels.payments.bundle_quality import mean_percentile
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.reading import Table, read_table
 from riskmodels.payments.rules import Rules
 
 __all__ = ["Bundle"]
 
-_EPISODES = ("participant_id", "target_price", "cost")
+_EPISODES = ("participant_id", "cost")
 _EXTRA = ("track", "quality_category")
 _COLUMNS = ("participant_id", "episodes", "target", "cost", "composite_quality_score", "raw_reconciliation",
             "adjusted_reconciliation", "limit", "payment")  # fmt: skip
@@ -27,7 +28,8 @@ class Bundle(Program):
     entity: ClassVar[str] = "participant_id"
     component: ClassVar[str] = "episode_category"
     options: ClassVar[Mapping[str, str]] = {
-        "quality": "file: participant_id, composite_quality_score[, track][, rural]",
+        "quality": "file: participant_id, composite_quality_score[, track][, rural]; or measure, percentile "
+        "and volume in place of the score",
     }
     changeable: ClassVar[Mapping[str, str]] = {
         "cost": "episodes",
@@ -53,11 +55,12 @@ class Bundle(Program):
                 f"{self.name} takes one file of episodes, and the option quality, a file with the scores"
             )
         table = read_table(paths[0], _EPISODES)
+        price, price_rules = self.price(table, rules)
         episodes = pl.DataFrame(
             {
                 "participant_id": table.keys(table.column("participant_id")),
                 "episode_category": _text(table, "episode_category"),
-                "target_price": table.number(table.column("target_price"), minimum=0, required=True),
+                "target_price": price,
                 "cost": table.number(table.column("cost"), minimum=0, required=True),
                 "winsor_low": _amount(table, "winsor_low"),
                 "winsor_high": _amount(table, "winsor_high"),
@@ -67,13 +70,27 @@ class Bundle(Program):
         crossed = episodes.filter(pl.col("winsor_low") > pl.col("winsor_high"))
         if crossed.height:
             raise DataError("winsor_low is above winsor_high", file=paths[0], line=crossed["source_line"][0])
-        participants = self._participants(Path(options["quality"]), rules)
+        participants, score_rules = self._participants(Path(options["quality"]), rules)
         absent = episodes.join(participants, on="participant_id", how="anti")
         if absent.height:
             raise DataError(
                 f"no quality score of {absent['participant_id'][0]!r}", file=Path(options["quality"])
             )
-        return Inputs({"episodes": episodes, "participants": participants})
+        used = (*price_rules, *score_rules)
+        return Inputs({"episodes": episodes, "participants": participants}, {"used": used})
+
+    def price(self, table: Table, rules: Rules) -> tuple[pl.Series, tuple[str, ...]]:
+        """Return the target price of each episode, and the rules behind it."""
+        return table.number(table.column("target_price"), minimum=0, required=True), ()
+
+    def scores(self, table: Table, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        """Return participant_id and composite_quality_score, and the rules behind the scores."""
+        if table.find("composite_quality_score") is None and table.find("percentile"):
+            return mean_percentile(table), ("composite_score",)
+        ids = table.identifiers(table.column("participant_id"))
+        column = table.column("composite_quality_score")
+        score = table.number(column, minimum=0, maximum=self.maximum_score, required=True)
+        return pl.DataFrame({"participant_id": ids, "composite_quality_score": score}), ()
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Reconcile all participants."""
@@ -112,6 +129,7 @@ class Bundle(Program):
         )
         if inputs.frames["episodes"]["natural_disaster"].any() and "disaster_episodes" in rules:
             used = (*used, "disaster_episodes")
+        used = (*used, *inputs.options.get("used", ()))
         return Settlement(totals.select(*_COLUMNS, *extra), detail, used)
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
@@ -151,31 +169,36 @@ class Bundle(Program):
             (change / pl.col("episodes")).alias("change_per_episode"),
         )
 
-    def _participants(self, path: Path, rules: Rules) -> pl.DataFrame:
-        table = read_table(path, ("participant_id", "composite_quality_score"))
-        top = self.maximum_score
-        track = table.find("track")
+    def _participants(self, path: Path, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        table = read_table(path, ("participant_id",))
+        scores, used = self.scores(table, rules)
         rural = table.find("rural")
-        ids = table.identifiers(table.column("participant_id"))
-        frame = pl.DataFrame(
+        rows = pl.DataFrame(
             {
-                "participant_id": ids,
-                "composite_quality_score": table.number(
-                    table.column("composite_quality_score"), minimum=0, maximum=top, required=True
-                ),
-                "rural": table.number(rural) == 1 if rural else pl.Series([False] * len(ids)),
+                "participant_id": table.keys(table.column("participant_id")),
+                "rural": table.number(rural) == 1
+                if rural
+                else pl.Series([False] * table.frame.height, dtype=pl.Boolean),
+                **({"track": self._tracks(table, rules)} if "tracks" in rules else {}),
             }
         )
-        if "tracks" not in rules:
-            return frame
-        words = table.text(track or table.column("track")).str.replace(r"(?i)track\s*", "")
-        wrong = ~words.is_in(rules["tracks"]) | words.is_null()
-        if wrong.fill_null(True).any():
-            row = int(wrong.fill_null(True).arg_max() or 0)
-            known = ", ".join(rules["tracks"])
-            problem = f"track {words[row]!r} is none of {rules.year}: {known}"
-            raise DataError(problem, file=path, column="track", line=table.lines[row])
-        return frame.with_columns(words.alias("track"))
+        rows = rows.unique(maintain_order=True)
+        differing = rows.filter(pl.col("participant_id").is_duplicated())
+        if differing.height:
+            raise DataError(
+                f"{differing['participant_id'][0]!r} has two tracks or is rural and not", file=path
+            )
+        return scores.join(rows, on="participant_id", how="left", maintain_order="left"), used
+
+    @staticmethod
+    def _tracks(table: Table, rules: Rules) -> pl.Series:
+        words = table.text(table.column("track")).str.replace(r"(?i)track\s*", "")
+        wrong = (~words.is_in(rules["tracks"]) | words.is_null()).fill_null(True)
+        if wrong.any():
+            row = int(wrong.arg_max() or 0)
+            problem = f"track {words[row]!r} is none of {rules.year}: {', '.join(rules['tracks'])}"
+            raise DataError(problem, file=table.path, column="track", line=table.lines[row])
+        return words
 
 
 def _share(amount: float, base: float) -> str:

@@ -5,7 +5,9 @@ from typing import ClassVar
 
 import polars as pl
 
+from riskmodels.payments.bundle_quality import joint_replacement_score
 from riskmodels.payments.bundles import Bundle
+from riskmodels.payments.reading import Table
 from riskmodels.payments.rules import Rules
 
 __all__ = ["PROGRAM", "JointReplacement"]
@@ -16,14 +18,35 @@ class JointReplacement(Bundle):
 
     The price of an episode (`target_price`) is before the discount. A hospital is paid what its costs are
     below the price less the payment discount of its quality category, if that is acceptable or better; it
-    owes what they are above the price less the repayment discount.
+    owes what they are above the price less the repayment discount. `hospital_price` and `regional_price` in
+    place of `target_price` are blended by the year's regional share.
     """
 
     name: ClassVar[str] = "cjr"
     maximum_score: ClassVar[float] = 20.0
     options: ClassVar[Mapping[str, str]] = {
-        "quality": "file: participant_id, composite_quality_score (0 to 20)[, rural]",
+        "quality": "file: participant_id, composite_quality_score (0 to 20)[, rural]; or "
+        "complications_percentile and hcahps_percentile in place of the score",
     }
+
+    def price(self, table: Table, rules: Rules) -> tuple[pl.Series, tuple[str, ...]]:
+        """Return the price of each episode: as given, or blended of hospital and region (510.300(b)(4))."""
+        if table.find("target_price") or not table.find("regional_price"):
+            return super().price(table, rules)
+        own, region = (
+            table.number(table.column(name), minimum=0, required=True)
+            for name in ("hospital_price", "regional_price")
+        )
+        share = rules["regional_share"]
+        return own * (1 - share) + region * share, ("regional_share",)
+
+    def scores(self, table: Table, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        """Return the composite quality scores: as given, or from the measures' percentiles."""
+        if table.find("composite_quality_score") or not table.find("complications_percentile"):
+            return super().scores(table, rules)
+        score, used = joint_replacement_score(table, rules)
+        ids = table.identifiers(table.column("participant_id"))
+        return pl.DataFrame({"participant_id": ids, "composite_quality_score": score}), used
 
     def reconcile(self, totals: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
         """Take the discounts of the quality category and set the limits of the year."""

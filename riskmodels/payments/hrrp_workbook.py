@@ -9,13 +9,21 @@ import numpy as np
 import polars as pl
 
 from riskmodels.errors import DataError
+from riskmodels.payments.hrrp_cells import (
+    Rows,
+    as_float,
+    cell,
+    find_header,
+    find_sheet,
+    optional,
+    position,
+    required,
+)
 from riskmodels.payments.program import Inputs
 from riskmodels.payments.reading import SUPPRESSED, normalise, read_workbook
 from riskmodels.payments.rules import Rules
 
 __all__ = ["is_report", "predicted_and_expected", "read"]
-
-Rows = list[list[str]]
 
 _SHEET_MEASURES = {
     "AMI": "AMI",
@@ -109,12 +117,12 @@ def predicted_and_expected(
 def _read_one(
     path: Path, sheets: dict[str, Rows], rules: Rules
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
-    title, rows = _sheet(sheets, "payment adjustment", path)
-    start, header = _header(rows, "neutrality modifier", path, title)
+    title, rows = find_sheet(sheets, "payment adjustment", path)
+    start, header = find_header(rows, "neutrality modifier", path, title)
     cells, line = rows[start + 1], start + 2
 
     def read(pattern: str) -> float:
-        return _number(cells, header, pattern, path, title, line)
+        return required(cells, header, pattern, path, title, line)
 
     facility = _facility(path, rows)
     stays, all_stays = read(r"number of dual.*"), read(r".*\(denominator\).*")
@@ -141,8 +149,8 @@ def _read_one(
 
 def _results(sheets: dict[str, Rows], path: Path, facility: str) -> list[dict[str, Any]]:
     """Read Table 2, the hospital's results as CMS prints them."""
-    title, rows = _sheet(sheets, "hospital results", path)
-    start, header = _header(rows, "peer group median", path, title)
+    title, rows = find_sheet(sheets, "hospital results", path)
+    start, header = find_header(rows, "peer group median", path, title)
     results = []
     for line, cells in enumerate(rows[start + 1 :], start + 2):
         measure = _ROW_MEASURES.get(normalise(cells[0])) if cells else None
@@ -150,7 +158,7 @@ def _results(sheets: dict[str, Rows], path: Path, facility: str) -> list[dict[st
             continue
 
         def read(pattern: str, cells: list[str] = cells, line: int = line) -> float | None:
-            return _optional(cells, header, pattern, path, title, line)
+            return optional(cells, header, pattern, path, title, line)
 
         n = read(r"number of eligible.*")
         results.append(
@@ -162,9 +170,7 @@ def _results(sheets: dict[str, Rows], path: Path, facility: str) -> list[dict[st
                 "expected": read(r"expected.*"),
                 "excess_readmission_ratio": read(r"excess.*"),
                 "peer_group_median": read(r"peer group median.*"),
-                "published_indicator": normalise(_cell(cells, header, r"penalty indicator.*")).startswith(
-                    "y"
-                ),
+                "published_indicator": normalise(cell(cells, header, r"penalty indicator.*")).startswith("y"),
                 "drg_payment_ratio": read(r"ratio of drg.*"),
                 "source_file": str(path),
                 "source_line": line,
@@ -182,9 +188,9 @@ def _discharges(sheets: dict[str, Rows], measure: str, path: Path) -> tuple[int,
     if sheet is None:
         return None
     rows = sheets[sheet]
-    start, header = _header(rows, "hosp_effect", path, sheet)
-    index = _position(header, r"index stay \(yes/no\).*", path, sheet)
-    effects = [_position(header, name, path, sheet) for name in ("hosp_effect", "avg_effect")]
+    start, header = find_header(rows, "hosp_effect", path, sheet)
+    index = position(header, r"index stay \(yes/no\).*", path, sheet)
+    effects = [position(header, name, path, sheet) for name in ("hosp_effect", "avg_effect")]
     weights = rows[start + 1]  # National coefficients and the two effects; '--' in the other columns.
     covariates = [at for at, cell in enumerate(weights[: effects[0]]) if cell.lower() not in SUPPRESSED]
     stays = [
@@ -196,7 +202,7 @@ def _discharges(sheets: dict[str, Rows], measure: str, path: Path) -> tuple[int,
         return None
 
     def value(cells: list[str], at: int, line: int) -> float:
-        return _float(cells[at], path, f"{sheet}: {header[at]}", line)
+        return as_float(cells[at], path, f"{sheet}: {header[at]}", line)
 
     b = np.array([value(weights, at, start + 2) for at in covariates])
     x = np.array([[value(cells, at, line) for at in covariates] for line, cells in stays])
@@ -250,55 +256,3 @@ def _facility(path: Path, rows: Rows) -> str:
     return (
         found[0] if found else next((cell for cell in (rows[1] if len(rows) > 1 else []) if cell), path.stem)
     )
-
-
-def _sheet(sheets: dict[str, Rows], words: str, path: Path) -> tuple[str, Rows]:
-    for title, rows in sheets.items():
-        if words in title.lower():
-            return title, rows
-    raise DataError(f"no sheet with {words!r} in its title", file=path,
-                    fix="give a hospital-specific report of FY 2019 to FY 2025")  # fmt: skip
-
-
-def _header(rows: Rows, words: str, path: Path, sheet: str) -> tuple[int, list[str]]:
-    for index, cells in enumerate(rows[:40]):
-        names = [normalise(cell) for cell in cells]
-        if sum(bool(name) for name in names) > 2 and any(words in name for name in names):
-            return index, names
-    raise DataError(f"sheet {sheet!r} has no header row with {words!r}", file=path)
-
-
-def _position(header: list[str], pattern: str, path: Path, sheet: str) -> int:
-    for index, name in enumerate(header):
-        if re.fullmatch(pattern, name):
-            return index
-    raise DataError(f"sheet {sheet!r} has no column {pattern!r}", file=path)
-
-
-def _cell(cells: list[str], header: list[str], pattern: str) -> str:
-    for index, name in enumerate(header):
-        if re.fullmatch(pattern, name) and index < len(cells):
-            return cells[index]
-    return ""
-
-
-def _optional(
-    cells: list[str], header: list[str], pattern: str, path: Path, sheet: str, line: int
-) -> float | None:
-    text = _cell(cells, header, pattern)
-    return None if text.lower() in SUPPRESSED else _float(text, path, f"{sheet}: {pattern}", line)
-
-
-def _number(cells: list[str], header: list[str], pattern: str, path: Path, sheet: str, line: int) -> float:
-    value = _optional(cells, header, pattern, path, sheet, line)
-    if value is None:
-        raise DataError("no figure; Maryland hospitals are exempt and have none", file=path,
-                        column=f"{sheet}: {pattern}", line=line)  # fmt: skip
-    return value
-
-
-def _float(text: str, path: Path, column: str, line: int) -> float:
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        raise DataError(f"{text!r} is not a number", file=path, column=column, line=line) from None

@@ -1,7 +1,5 @@
 """Read tables as CMS publishes them: preface lines, percent signs, dollars, commas, suppressed cells."""
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from riskmodels.errors import DataError, did_you_mean
+from riskmodels.payments.reading_files import HEADER_LINES, read_workbook, text_rows
 
 __all__ = ["SUPPRESSED", "Table", "normalise", "read_table", "read_workbook"]
 
@@ -21,7 +20,6 @@ SUPPRESSED = frozenset(
 )
 """How CMS marks a cell that holds no number, in small letters."""
 
-_HEADER_LINES = 40  # A header that is not among the first lines of a file is another file's.
 _WORKBOOKS = {".xlsx", ".xlsm"}
 
 
@@ -191,72 +189,18 @@ def read_table(path: str | Path, header: Iterable[str]) -> Table:
             if (start := _header_row(rows, wanted)) is not None:
                 return _table(path, rows, start)
     else:
-        rows = _text_rows(path)
+        rows = text_rows(path)
         if not rows:
             raise DataError("the file is empty", file=path)
         if (start := _header_row(rows, wanted)) is not None:
             return _table(path, rows, start)
     names = ", ".join(repr(pattern.pattern) for pattern in wanted)
-    raise DataError(f"no header row with {names} in the first {_HEADER_LINES} lines", file=path,
+    raise DataError(f"no header row with {names} in the first {HEADER_LINES} lines", file=path,
                     fix="give the file as CMS publishes it")  # fmt: skip
 
 
-def read_workbook(path: Path) -> dict[str, list[list[str]]]:
-    """Return the sheets of a workbook, each as rows of stripped text ('' where a cell is empty).
-
-    Raises
-    ------
-    DataError
-        Where the file is no workbook.
-    """
-    import zipfile
-
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        raise DataError("not an Excel workbook that can be read", file=path) from error
-    try:
-        return {
-            sheet.title: [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
-            for sheet in book.worksheets
-        }
-    finally:
-        book.close()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return repr(value) if isinstance(value, float) else str(value).strip()
-
-
-def _text_rows(path: Path) -> list[list[str]]:
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", errors="replace")
-    if "\x00" in text:
-        raise DataError("not a text file", file=path, fix="give a .csv, .txt, .xlsx or .parquet file")
-    lines = text.splitlines()[:_HEADER_LINES]
-    delimiter = (
-        "\t" if sum(line.count("\t") for line in lines) > sum(line.count(",") for line in lines) else ","
-    )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows: list[list[str]] = []
-    for row in reader:
-        # A quoted cell may span lines; empty rows keep the count of lines right.
-        rows.extend([] for _ in range(reader.line_num - 1 - len(rows)))
-        rows.append([cell.strip() for cell in row])
-    return rows
-
-
 def _header_row(rows: Sequence[Sequence[str]], wanted: Sequence[re.Pattern[str]]) -> int | None:
-    for index, row in enumerate(rows[:_HEADER_LINES]):
+    for index, row in enumerate(rows[:HEADER_LINES]):
         names = [normalise(cell) for cell in row]
         if sum(bool(name) for name in names) > 1 and all(
             any(pattern.fullmatch(name) for name in names) for pattern in wanted

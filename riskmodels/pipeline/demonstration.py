@@ -87,7 +87,7 @@ def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
             f"{TASK}: AUROC {auroc.value:.3f} ({auroc.lower:.3f}-{auroc.upper:.3f}) on patients held out",
             scores.to_text(),
             hospitals.to_text(),
-            f"hrrp {YEAR}: {penalised.height} of {payment.frame.height} hospitals lose ${at_stake:,.0f} in all",
+            f"hrrp {YEAR}: {penalised.height} of {payment.frame.height} hospitals lose ${at_stake:,.0f}",
             f"Everything is in {out}, made in {time.monotonic() - started:.0f} s. Open the report:",
             str(page),
         ]

@@ -165,6 +165,37 @@ def test_coverage_status_is_that_of_the_row_that_began_last_before_discharge() -
     assert (case["dual"], case["esrd"]) == (False, True)
 
 
+def test_coverage_status_is_that_of_the_rows_that_cover_the_day() -> None:
+    """A span that began later and is over takes nothing from one that goes on; silence is no status."""
+    shard, vocabulary = make_shard(Patient(covered=[(-400, 200)]).stay(0, 5))
+    over = shard.coverage.with_columns(start_date=pl.lit(day(-90)), end_date=pl.lit(day(-30)), dual=None)
+    silent = shard.coverage.with_columns(start_date=pl.lit(day(-20)), esrd=pl.lit(True), dual=None)
+    shard = replace(shard, coverage=pl.concat([shard.coverage, over, silent], how="vertical_relaxed"))
+    (case,) = shard_cases(READMISSION, shard, vocabulary=vocabulary)[0].to_dicts()
+    assert (case["dual"], case["esrd"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("discharge", "dual"), [(5, True), (5.5, False)], ids=["at midnight", "in the course of the day"]
+)
+def test_coverage_that_begins_with_the_prediction_instant_says_nothing_yet(
+    discharge: float, dual: bool
+) -> None:
+    shard, vocabulary = make_shard(Patient().stay(0, discharge))
+    new = shard.coverage.with_columns(start_date=pl.lit(day(5)), dual=pl.lit(False))
+    shard = replace(shard, coverage=pl.concat([shard.coverage, new]))
+    assert shard_cases(READMISSION, shard, vocabulary=vocabulary)[0]["dual"].to_list() == [dual]
+
+
+def test_a_diagnosis_that_is_dated_after_the_stay_decides_nothing() -> None:
+    """What was not known at the prediction instant cannot make a case ineligible."""
+    shard, vocabulary = make_shard(Patient().stay(0, 5, diagnosis=("ICD10CM", "F20.9")))
+    assert shard_cases(READMISSION, shard, vocabulary=vocabulary)[0].is_empty()
+    late = shard.event.with_columns(time=pl.lit(instant(5.25)))
+    cases, _ = shard_cases(READMISSION, replace(shard, event=late), vocabulary=vocabulary)
+    assert cases["label"].to_list() == [0]
+
+
 def test_without_coverage_patients_are_watched_to_the_last_day_of_the_data() -> None:
     task = with_look_back(require_coverage=False)
     patient = Patient(covered=[]).stay(0, 5)
@@ -226,6 +257,7 @@ def test_a_stay_of_no_length_does_not_follow_itself() -> None:
 def test_as_of_a_date_labels_wait_for_the_run_out_of_claims(as_of: int, label: int | None) -> None:
     moment = datetime.combine(day(as_of), datetime.min.time())
     assert labels(Patient().stay(0, 5), as_of=moment) == [label]
+    assert labels(Patient(death=6).stay(0, 5), as_of=moment) == [label], "or the latest would all be dead"
 
 
 def test_scoring_takes_everyone_whose_past_is_known() -> None:

@@ -256,17 +256,22 @@ def test_months_of_coverage_are_placed_in_the_year(synpuf, months, spans):
     assert found == spans
 
 
-def test_coverage_tells_esrd_and_managed_care(synpuf):
-    """ESRD and the payer are told year by year; dual status is not published."""
+def test_coverage_tells_managed_care_year_by_year(synpuf):
+    """The payer is that of at least half of the covered months; dual status is not published."""
     years = {
         2008: [{"DESYNPUF_ID": "A", "BENE_HMO_CVRAGE_TOT_MONS": "5"}],
-        2009: [{"DESYNPUF_ID": "A", "BENE_HMO_CVRAGE_TOT_MONS": "6", "BENE_ESRD_IND": "Y"}],
+        2009: [{"DESYNPUF_ID": "A", "BENE_HMO_CVRAGE_TOT_MONS": "6"}],
     }
     coverage = ingested(synpuf(years=years, inpatient=[STAY])).table("coverage").collect()
-    assert coverage.select("payer", "esrd", "dual").rows() == [
-        ("medicare", False, None),
-        ("medicare_advantage", True, None),
-    ]
+    assert coverage.select("payer", "dual").rows() == [("medicare", None), ("medicare_advantage", None)]
+
+
+def test_esrd_is_what_was_known_when_the_year_began(synpuf):
+    """The indicator of a year sums up the year: at an index date in it, only the last one is known."""
+    said = {2008: "0", 2009: "Y", 2010: "0"}
+    years = {year: [{"DESYNPUF_ID": "A", "BENE_ESRD_IND": word}] for year, word in said.items()}
+    coverage = ingested(synpuf(years=years, inpatient=[STAY])).table("coverage").collect()
+    assert coverage["esrd"].to_list() == [None, False, True]
 
 
 def test_packed_files_and_other_cases_of_names_give_the_same_history(synpuf, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskmodels.errors import DataError
+from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import load_rules, pay
 from riskmodels.payments.aco_reach import PROGRAM
 from riskmodels.payments.program import Inputs
@@ -81,6 +81,78 @@ def test_the_equity_adjustment_is_implied_in_whole_dollars_or_given(results: Wri
     given.write_text("aco_id,health_equity_adjustment\nD0001,-300\n", encoding="utf-8")
     frame = pay("aco-reach", results(**cells), year=2023, equity_adjustment=given).frame
     assert frame["gross_savings"].to_list() == [99_700]
+
+
+def test_the_benchmark_is_rebuilt_from_discount_and_quality(results: Writer) -> None:
+    """PY 2023: a Global ACO has 3% taken off, and 2% times what its quality score lacks."""
+    cells = {"perf_year": 2023, "risk_arrangement": "Global", "tot_cost_care_net": 900.0, "qual_scr": 75}
+    payment = pay("aco-reach", results(**cells, benchmark_before_discount=1000.0), year=2023)
+    assert payment.frame["benchmark"].to_list() == pytest.approx([1000 * (1 - 0.03 - 0.005)])
+    better = payment.what_if({"quality_score": 1.0})
+    assert better.frame["benchmark"].to_list() == pytest.approx([970])
+    published = pay("aco-reach", results(**cells, final_benchmark=965.0), year=2023)
+    assert "benchmark before discount and quality withhold: $1,000.00" in str(published.audit("D0001"))
+    with pytest.raises(DataError, match="no quality score"):
+        pay("aco-reach", results(**cells | {"qual_scr": None}, benchmark_before_discount=1.0), year=2023)
+
+
+def test_the_withhold_of_2023_is_what_the_published_benchmarks_say(shared_data: Path) -> None:
+    """Among ACOs of one arrangement the benchmark falls by 2% of itself for each point of quality lost."""
+    path = shared_data / "payments" / "reach" / "reach_performance.json"
+    rows = [row for row in json.loads(path.read_text()) if row["perf_year"] == 2023]
+    frame = pl.DataFrame(rows, infer_schema_length=None).filter(pl.col("risk_arrangement") == "Global")
+    taken = 1 - 0.03 - 0.02 * (1 - pl.col("qual_scr") / 100)
+    trend = frame.select(pl.col("final_benchmark") / pl.col("unadj_benchmark") / taken).to_series()
+    near = (trend / trend.median() - 1).abs() < 0.0005  # the trend of the year is the same for all
+    assert near.mean() > 0.9
+
+
+def test_capitation_moves_cash_and_not_the_savings(results: Writer, tmp_path: Path) -> None:
+    """By hand: 600 + 100 paid less 550 of claims; at settlement 49 of savings less the enhanced 100."""
+    path = results(risk_arrangement="Global", final_benchmark=1000.0, tot_cost_care_net=950.0)
+    flow = tmp_path / "capitation.csv"
+    header = "aco_id,month,base_pcc,enhanced_pcc,claims_reduced"
+    flow.write_text(header + "\nD0001,1,300,50,250\nD0001,2,300,50,300\n", encoding="utf-8")
+    payment = pay("aco-reach", [path, flow], year=2021)
+    row = payment.frame.row(0, named=True)
+    assert (row["gross_savings"], row["payment"]) == pytest.approx((50, 49))
+    assert row["capitation_paid"] == 700
+    assert row["cash_in_year"] == pytest.approx(150)
+    assert row["cash_at_settlement"] == pytest.approx(49 - 100)
+    assert "capitation" in payment.unverified
+    assert "Capitation cash flow" in str(payment.audit("D0001"))
+    assert payment.what_if({"enhanced_pcc": 0.0}).frame["cash_at_settlement"].to_list() == pytest.approx([49])
+    flow.write_text(header + "\nD0001,1,300,50,250\nD0001,1,300,50,300\n", encoding="utf-8")
+    with pytest.raises(DataError, match="the same month twice"):
+        pay("aco-reach", [path, flow], year=2021)
+
+
+def test_total_care_capitation_settles_leakage_against_its_withhold(results: Writer, tmp_path: Path) -> None:
+    path = results(risk_arrangement="Global", final_benchmark=1000.0, tot_cost_care_net=1000.0)
+    flow = tmp_path / "capitation.csv"
+    flow.write_text("aco_id,tcc,tcc_withhold,claims_reduced,claims_outside\nD0001,800,200,750,230\n")
+    row = pay("aco-reach", [path, flow], year=2021).frame.row(0, named=True)
+    assert (row["cash_in_year"], row["cash_at_settlement"]) == pytest.approx((50, -30))
+
+
+def test_stop_loss_pays_for_outliers_and_charges_all_for_it(tmp_path: Path) -> None:
+    """By hand: 80% of 100 to 200 and all beyond of an excess of 300 is 180, charged by benchmark 1 to 2."""
+    path, people, bands = (tmp_path / name for name in ("r.json", "people.csv", "bands.csv"))
+    rows = [
+        {"aco_id": name, "perf_year": 2022, "risk_arrangement": "Global", "final_benchmark": benchmark,
+         "tot_cost_care": benchmark, "tot_cost_care_net": 1.0}
+        for name, benchmark in (("A", 1000.0), ("B", 2000.0), ("C", 5000.0))
+    ]  # fmt: skip
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    people.write_text("aco_id,expenditures,predicted\nA,400,100\nA,50,100\nB,150,100\n", encoding="utf-8")
+    bands.write_text("attachment,limit,payout_share\n100,200,80%\n200,,1\n", encoding="utf-8")
+    payment = pay("aco-reach", [path, people, bands], year=2022)
+    assert payment.frame["gross_savings"].to_list() == pytest.approx([180 - 60, -120, 0])
+    bands.write_text("attachment,limit,payout_share\n100,200,80%\n150,,1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="bands overlap"):
+        pay("aco-reach", [path, people, bands], year=2022)
+    with pytest.raises(SpecError, match="stop-loss takes two files"):
+        pay("aco-reach", [path, people], year=2022)
 
 
 def test_what_if_moves_savings_by_the_share_of_the_band(results: Writer) -> None:

@@ -1,7 +1,6 @@
 """Bundled payments: BPCI Advanced, TEAM, CJR, and episodes from claims."""
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import Payment, load_rules, pay
 from riskmodels.payments.bpci_advanced import PROGRAM
-from riskmodels.payments.episodes import build_episodes
 from riskmodels.payments.program import Inputs
 
 Settle = Callable[..., Payment]
@@ -85,6 +83,23 @@ def test_team_by_hand_and_flagged_as_unverified(
     assert set(result.unverified) == {"quality_effect", "stop_gain", "stop_loss"}
 
 
+def test_a_composite_score_is_the_mean_percentile_by_volume(tmp_path: Path) -> None:
+    path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+    path.write_text("participant_id,target_price,cost\nP,1000000,900000\n", encoding="utf-8")
+    lines = ["participant_id,measure,percentile,volume,track", "P,readmission,80,300,3", "P,PSI-90,40,100,3"]
+    quality.write_text("\n".join(lines), encoding="utf-8")
+    payment = pay("team", path, year=2026, quality=quality)
+    assert payment.frame["composite_quality_score"].to_list() == [70]
+    assert payment.frame["payment"].to_list() == pytest.approx([97_000])
+    assert "composite_score" in payment.unverified
+    quality.write_text("\n".join([*lines, "P,PSI-90,40,100,3"]), encoding="utf-8")
+    with pytest.raises(DataError, match="PSI-90 of 'P' is here twice"):
+        pay("team", path, year=2026, quality=quality)
+    quality.write_text("\n".join([*lines, "P,falls,40,100,1"]), encoding="utf-8")
+    with pytest.raises(DataError, match="'P' has two tracks"):
+        pay("team", path, year=2026, quality=quality)
+
+
 def test_a_track_that_the_year_does_not_have_is_refused(settle: Settle) -> None:
     with pytest.raises(DataError, match="track '2' is none of 2026: 1, 3"):
         settle("team", 2026, [(1, 1)], 50, track=2)
@@ -116,6 +131,38 @@ class TestJointReplacement:
         assert result.frame["payment"].to_list() == pytest.approx([payment])
         assert "payment_discount" in result.unverified
 
+    @pytest.mark.parametrize(
+        ("cells", "score"),
+        [
+            # Hospital 010023 of CMS's quality file of January 2024: 5.0 for HCAHPS, 9.25 for complications.
+            (("86%", "47%", "N", "", ""), 14.25),
+            (("95", "92", "Y", "", ""), 20),
+            (("95", "92", "Y", "10", "10"), 20),  # held at the maximum
+            (("35", "29", "N", "", ""), 5.5),
+            (("35", "45", "N", "5", "45"), 5.5 + 5.0 + 1.0),  # three deciles more
+            (("", "50", "N", "", ""), 7.0 + 5.6),  # too few cases: the middle
+        ],
+        ids=["published-row", "best", "capped", "below-the-30th", "improved", "few-cases"],
+    )
+    def test_quality_points(self, tmp_path: Path, cells: tuple[str, ...], score: float) -> None:
+        path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+        path.write_text("participant_id,target_price,cost\nP,100,90\n", encoding="utf-8")
+        header = "participant_id,complications_percentile,hcahps_percentile,pro_submitted,"
+        header += "complications_percentile_before,hcahps_percentile_before"
+        quality.write_text(header + "\nP," + ",".join(cells), encoding="utf-8")
+        payment = pay("cjr", path, year=2019, quality=quality)
+        assert payment.frame["composite_quality_score"].to_list() == pytest.approx([score])
+        assert "quality_points" in payment.unverified
+
+    def test_hospital_and_regional_prices_are_blended(self, tmp_path: Path) -> None:
+        path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+        path.write_text("participant_id,hospital_price,regional_price,cost\nP,90,120,1\n", encoding="utf-8")
+        quality.write_text("participant_id,composite_quality_score\nP,16\n", encoding="utf-8")
+        for year, price in ((2017, 100), (2018, 110), (2019, 120)):
+            payment = pay("cjr", path, year=year, quality=quality)
+            assert payment.detail["target"].to_list() == pytest.approx([price])
+            assert "regional_share" in payment.unverified
+
     def test_costs_between_the_two_targets_pay_and_owe_nothing(self, settle: Settle) -> None:
         assert settle("cjr", 2018, [(1_000_000, 985_000)], 10).frame["payment"].to_list() == [0]
 
@@ -135,48 +182,6 @@ def test_break_even_and_refusals(settle: Settle, tmp_path: Path) -> None:
         settle("bpci-advanced", 2020, [(1, -1)], 50)
     with pytest.raises(SpecError, match="the option quality"):
         pay("team", tmp_path / "episodes.csv", year=2026)
-
-
-ANCHOR = {"participant_id": "H", "patient_id": "p", "episode_category": "470", "start": date(2024, 1, 1),
-          "anchor_end": date(2024, 1, 3)}  # fmt: skip
-
-
-def _claims(*rows: tuple[date, date, float, str]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [("p", *row) for row in rows], schema=["patient_id", "start", "end", "paid", "code"], orient="row"
-    )
-
-
-@pytest.mark.parametrize(
-    ("claim", "cost"),
-    [
-        ((date(2024, 1, 1), date(2024, 1, 3), 1000.0, "470"), 1000),  # the anchor itself
-        ((date(2023, 12, 31), date(2024, 1, 2), 1000.0, "x"), 0),  # before the anchor
-        ((date(2024, 2, 2), date(2024, 2, 2), 1000.0, "x"), 1000),  # the last day of 30
-        ((date(2024, 2, 3), date(2024, 2, 3), 1000.0, "x"), 0),  # the day after
-        ((date(2024, 2, 1), date(2024, 2, 10), 1000.0, "x"), 200),  # two of ten days
-        ((date(2024, 1, 10), date(2024, 1, 10), 1000.0, "C50.9"), 0),  # excluded
-    ],
-    ids=["anchor", "before", "last-day", "day-after", "prorated", "excluded"],
-)
-def test_what_counts_in_an_episode(claim: tuple[date, date, float, str], cost: float) -> None:
-    episodes = build_episodes(pl.DataFrame([ANCHOR]), _claims(claim), window_days=30, excluded_codes=["C"])
-    assert episodes["cost"].to_list() == pytest.approx([cost])
-    assert episodes["end"].to_list() == [date(2024, 2, 2)]
-    assert "patient_id" not in episodes.columns
-
-
-def test_an_anchor_inside_an_episode_begins_none() -> None:
-    second = {**ANCHOR, "start": date(2024, 2, 2), "anchor_end": date(2024, 2, 4)}
-    third = {**ANCHOR, "start": date(2024, 2, 3), "anchor_end": date(2024, 2, 4)}
-    claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
-    kept = build_episodes(pl.DataFrame([third, ANCHOR, second]), claims, window_days=30)
-    assert kept["start"].to_list() == [date(2024, 1, 1), date(2024, 2, 3)]
-
-
-def test_a_claim_that_ends_before_it_starts_is_refused() -> None:
-    with pytest.raises(DataError, match="claims: row 1 ends before it starts"):
-        build_episodes(pl.DataFrame([ANCHOR]), _claims((date(2024, 1, 2), date(2024, 1, 1), 1.0, "x")))
 
 
 @settings(max_examples=50, deadline=None)

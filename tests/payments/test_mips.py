@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
-from riskmodels.payments import load_rules, pay
-from riskmodels.payments.mips import adjustment_factor
+from riskmodels.payments import known_years, load_rules, pay
+from riskmodels.payments.mips_scoring import adjustment_factor
 
 Writer = Callable[..., Path]
 RULES = load_rules("mips", 2026)
@@ -64,13 +64,87 @@ def test_a_missing_category_hands_its_weight_on_and_the_result_says_that_it_is_u
 ) -> None:
     payment = pay("mips", clinicians(("1", 80, "", 100, 90, "")), year=2026)
     assert payment.frame["final_score"][0] == pytest.approx(0.55 * 80 + 15 + 0.3 * 90)
-    assert payment.unverified == ("redistribution",)
+    assert payment.unverified == ()
+    without = pay("mips", clinicians(("1", 80, 60, 100, "", "")), year=2026)
+    assert without.frame["final_score"][0] == pytest.approx(0.55 * 80 + 0.3 * 60 + 15)
+    assert without.unverified == ("redistribution_other",)
     assert pay("mips", clinicians(("1", 80, 70, 100, 90, "")), year=2026).unverified == ()
 
 
-def test_every_redistribution_adds_up_to_one() -> None:
-    for row in RULES["redistribution"]:
-        assert sum(value for key, value in row.items() if key != "without") == pytest.approx(1)
+@pytest.mark.parametrize("year", known_years("mips"))
+def test_all_weights_of_a_year_add_up_to_one(year: int) -> None:
+    rules = load_rules("mips", year)
+    rows = [*rules.get("redistribution", []), *rules.get("redistribution_other", [])]
+    for row in [rules["category_weights"], *rows]:
+        shares = [value for key, value in row.items() if key not in ("without", "small")]
+        assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("year", "score", "percent"),
+    # Thresholds and largest reductions of each year as published for clinicians (aao.org and others).
+    [(2019, 3, 0), (2019, 0.75, -4), (2020, 15, 0), (2021, 30, 0), (2021, 7.5, -7), (2022, 45, 0),
+     (2023, 60, 0), (2024, 75, 0), (2024, 18.75, -9), (2024, 100, 9), (2028, 75, 0)],
+)  # fmt: skip
+def test_thresholds_by_year(year: int, score: float, percent: float) -> None:
+    factor = pl.select(adjustment_factor(pl.lit(float(score)), load_rules("mips", year))).item()
+    assert 100 * factor == pytest.approx(percent)
+
+
+@pytest.mark.parametrize(("score", "share"), [(88.9, 0), (89, 0.005), (94.5, 0.0525), (100, 0.10)], ids=str)
+def test_exceptional_scores_rise_further_up_to_payment_year_2024(
+    clinicians: Writer, score: float, share: float
+) -> None:
+    payment = pay("mips", clinicians(("1", score, score, score, score, 1000)), year=2024)
+    assert payment.frame["exceptional_adjustment"][0] == pytest.approx(share)
+    assert ("exceptional_scale" in payment.unverified) == (share > 0)
+    without = pay("mips", clinicians(("1", score, score, score, score, 1000)), year=2025)
+    assert without.frame["exceptional_adjustment"][0] == 0
+    scaled = pay(
+        "mips", clinicians(("1", score, score, score, score, 1000)), year=2024, scaling_factor="1,0.2"
+    )
+    assert scaled.frame["exceptional_adjustment"][0] == pytest.approx(0.2 * share)
+
+
+def test_small_practices_have_rows_of_their_own(clinicians: Writer) -> None:
+    header = "clinician_id,quality,cost,improvement_activities,promoting_interoperability,small_practice"
+    rows = [("1", 80, 60, 100, "", 1), ("2", 80, 60, 100, "", 0)]
+    frame = pay("mips", clinicians(*rows, header=header), year=2026).frame
+    assert frame["final_score"].to_list() == pytest.approx([32 + 18 + 30, 44 + 18 + 15])
+
+
+def test_one_category_alone_leaves_payments_as_they_are(clinicians: Writer) -> None:
+    """42 CFR 414.1380(c): fewer than two categories have the threshold as their final score."""
+    frame = pay("mips", clinicians(("1", 20, "", "", "", 1000)), year=2026).frame
+    assert frame.select("final_score", "payment_adjustment").row(0) == (75, 0)
+
+
+def test_a_pattern_that_the_rules_do_not_have_needs_weights(clinicians: Writer) -> None:
+    row = ("1", "", 60, 100, 90)
+    header = "clinician_id,quality,cost,improvement_activities,promoting_interoperability"
+    with pytest.raises(
+        DataError, match=r"1 has no score in quality, .* payment year 2021 could not be found"
+    ):
+        pay("mips", clinicians(row, header=header), year=2021)
+    weights = ",quality_weight,cost_weight,improvement_activities_weight,promoting_interoperability_weight"
+    frame = pay("mips", clinicians((*row, 0, 30, 30, 40), header=header + weights), year=2021).frame
+    assert frame["final_score"].to_list() == pytest.approx([18 + 30 + 36])
+    with pytest.raises(DataError, match="the weights add up to 90"):
+        pay("mips", clinicians((*row, 0, 30, 30, 30), header=header + weights), year=2021)
+
+
+def test_category_scores_follow_from_measures(clinicians: Writer, tmp_path: Path) -> None:
+    measures = tmp_path / "measures.csv"
+    lines = ["clinician_id,category,points,possible", "1,quality,7,10", "1,quality,9,10",
+             "1,Improvement Activities,50,40", "1,promoting_interoperability,80,100"]  # fmt: skip
+    measures.write_text("\n".join(lines), encoding="utf-8")
+    payment = pay("mips", [clinicians(("1",), header="clinician_id,part_b_payments"), measures], year=2026)
+    row = payment.frame.row(0, named=True)
+    assert (row["quality"], row["cost"], row["improvement_activities"]) == (80, None, 100)
+    assert row["final_score"] == pytest.approx(0.55 * 80 + 15 + 0.3 * 80)
+    measures.write_text("\n".join([*lines, "2,quality,1,10"]), encoding="utf-8")
+    with pytest.raises(DataError, match="'2' is in no row"):
+        pay("mips", [clinicians(("1",), header="clinician_id,part_b_payments"), measures], year=2026)
 
 
 def test_a_solved_scaling_factor_balances_increases_and_reductions(clinicians: Writer) -> None:
@@ -101,7 +175,6 @@ def test_the_score_of_the_break_even_reaches_the_threshold(clinicians: Writer) -
     ("row", "message"),
     [
         (("1", 101, 50, 50, 50, ""), "above 100"),
-        (("1", 50, "", "", "", ""), "fewer than two category scores"),
         (("1", 50, 50, 50, 50, -1), "below 0"),
     ],
 )

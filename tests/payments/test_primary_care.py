@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
-from riskmodels.payments import pay
+from riskmodels.payments import load_rules, pay
+from riskmodels.payments.primary_care import PROGRAM
+from riskmodels.payments.program import Inputs
 
 
 def _write(tmp_path: Path, *lines: str) -> Path:
@@ -60,6 +65,102 @@ def test_visits_leakage_and_performance(tmp_path: Path) -> None:
     assert payment.frame["payment"][0] == pytest.approx((28 * 1000 * 0.9 + 4082) * 1.5)
     less = payment.what_if({"leakage_rate@P": 0.0})
     assert payment.compare(less)["payment_change"][0] == pytest.approx(2800 * 1.5)
+
+
+def test_leakage_follows_from_visits_elsewhere_and_place_moves_both_payments(tmp_path: Path) -> None:
+    header = "practice_id,mean_risk_score,beneficiary_months,visits,visits_elsewhere,geographic_adjustment"
+    payment = pay("primary-care", _write(tmp_path, header, "P,1,1000,300,100,1.1", "Q,1,10,0,0,1"), year=2022)
+    expected = [(28 * 1000 * 0.75 + 300 * 40.82) * 1.1, 280]
+    assert payment.frame["payment"].to_list() == pytest.approx(expected)
+    assert "leakage_rule" in payment.unverified
+
+
+@pytest.mark.parametrize(
+    ("cells", "adjustment"),
+    [("1,1,1", 0.50), ("1,1,0", 0.34), ("5,1,1", 0.10), ("0,1,1", 0.0), ("below_national,1,0", -0.10),
+     ("1,0,1", -0.10)],
+)  # fmt: skip
+def test_levels_of_performance_end_at_the_published_bounds(
+    tmp_path: Path, cells: str, adjustment: float
+) -> None:
+    header = "practice_id,mean_risk_score,beneficiary_months,performance_level,quality_gateway,improved"
+    payment = pay("primary-care", _write(tmp_path, header, f"P,1,100,{cells}"), year=2023)
+    assert payment.frame["performance_adjustment"].to_list() == pytest.approx([2800 * adjustment])
+    assert "performance_levels" in payment.unverified
+    levels = payment.rules["performance_levels"]
+    highest = max(levels["level"].values()) + max(levels["improvement"].values())
+    assert highest == pytest.approx(payment.rules["performance_adjustment"]["highest"])
+
+
+def test_track_2_is_paid_in_part_ahead_of_visits(tmp_path: Path) -> None:
+    """By hand: 40% of 20 dollars a month, raised by a tenth, less 5% of leakage, for 1,000 months."""
+    header = "practice_id,track,tier,beneficiary_months,comprehensive_share,historical_pbpm,leakage_rate,"
+    header += "quality_earned,utilisation_earned"
+    payment = pay("primary-care", _write(tmp_path, header, "P,2,1,1000,40%,20,5%,80%,60%"), year=2019)
+    row = payment.frame.row(0, named=True)
+    assert row["comprehensive_payment"] == pytest.approx(1000 * 20 * 0.4 * 1.1 * 0.95)
+    assert row["incentive_returned"] == pytest.approx(-4000 * 0.3)
+    assert set(payment.unverified) == {"incentive_parts", "comprehensive_payment"}
+    with pytest.raises(DataError, match=r"a comprehensive share of 0\.3 is none of"):
+        pay("primary-care", _write(tmp_path, header, "P,2,1,1000,30%,20,5%,80%,60%"), year=2019)
+
+
+class TestFlex:
+    HEADER = "aco_id,county,beneficiary_months,county_rate,risk_adjustment,county_enhancement,"
+    HEADER += "flex_enhancement,first_year,shared_savings"
+
+    def test_an_advance_and_monthly_payments_by_county(self, tmp_path: Path) -> None:
+        """By hand: 100,000 months of 40 x 1.1 + 2 + 8, 20,000 of 50 + 8, and the 250,000 in advance."""
+        rows = ("A1,Wake,100000,40,1.1,2,8,1,0", "A1,Durham,20000,50,1,0,8,1,0")
+        payment = pay("primary-care", _write(tmp_path, self.HEADER, *rows), year=2025, model="flex")
+        row = payment.frame.row(0, named=True)
+        assert row["base_payment"] == pytest.approx(4_400_000 + 1_000_000)
+        assert row["enhancements"] == pytest.approx(1_000_000 + 160_000)
+        assert (row["advance"], row["advance_recouped"]) == (250_000, 0)
+        assert row["payment"] == pytest.approx(6_810_000)
+        assert "prospective_payment" in payment.unverified
+        assert "250,000" in str(payment.audit("A1"))
+
+    @pytest.mark.parametrize(("savings", "recouped"), [(100_000, 100_000), (900_000, 250_000)])
+    def test_the_advance_comes_back_out_of_shared_savings(
+        self, tmp_path: Path, savings: int, recouped: int
+    ) -> None:
+        rows = (f"A1,Wake,1,40,1,0,0,0,{savings}", f"A1,Durham,1,40,1,0,0,0,{savings}")
+        payment = pay("primary-care", _write(tmp_path, self.HEADER, *rows), year=2026)
+        assert payment.frame["advance_recouped"].to_list() == [-recouped]
+        assert payment.frame["advance"].to_list() == [0]
+
+    def test_what_the_model_does_not_have_is_refused(self, tmp_path: Path) -> None:
+        payment = pay("primary-care", _write(tmp_path, self.HEADER, "A1,Wake,1,40,1,0,0,1,0"), year=2026)
+        with pytest.raises(SpecError, match="no input 'leakage_rate'"):
+            payment.what_if({"leakage_rate": 0.1})
+        rows = ("A1,Wake,1,40,1,0,0,1,0", "A1,Durham,1,40,1,0,0,0,0")
+        with pytest.raises(DataError, match="'A1' differs by county"):
+            pay("primary-care", _write(tmp_path, self.HEADER, *rows), year=2026)
+        with pytest.raises(SpecError, match="'pcf' was not in 2026: flex"):
+            pay("primary-care", tmp_path / "practices.csv", year=2026, model="pcf")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(-0.1, 0.5), st.floats(0, 0.5))
+def test_leakage_never_raises_and_performance_never_lowers_the_payment(
+    leakage: float, more: float, adjustment: float, better: float
+) -> None:
+    rules = load_rules("primary-care", 2023)
+
+    def paid(leak: float, performance: float) -> float:
+        frame = pl.DataFrame(
+            {"practice_id": ["P"], "tier": [None], "beneficiary_months": [100.0], "mean_risk_score": [1.0],
+             "visits": [10.0], "leakage_rate": [leak], "geographic_adjustment": [1.0],
+             "adjustment": [performance], "source_file": ["f"], "source_line": [1]},
+            schema_overrides={"tier": pl.String},
+        )  # fmt: skip
+        inputs = Inputs({"practices": frame}, {"model": "pcf"})
+        return float(PROGRAM.settle(inputs, rules).frame["payment"][0])
+
+    worse = min(1.0, leakage + more)
+    assert paid(worse, adjustment) <= paid(leakage, adjustment) + 1e-9
+    assert paid(leakage, min(0.5, adjustment + better)) >= paid(leakage, adjustment) - 1e-9
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class DeSynpuf:
     """CMS Linkable 2008-2010 Medicare DE-SynPUF: synthetic beneficiaries, ICD-9 claims of three years."""
 
     name = "desynpuf"
-    version = 1
+    version = 2
     description = "CMS DE-SynPUF 2008-2010 CSV files as published, any number of samples"
 
     def find(self, source: Path) -> list[SourceFile]:

@@ -85,6 +85,9 @@ def coverage(beneficiaries: Frame) -> Frame:
 
     Twelve months are the whole year. Fewer are placed from 1 January for who dies in the year or is not
     covered in the next, and up to 31 December for who was not covered all the year before.
+
+    `esrd` is what the summary of the year before says, null where there is none: a year's own is known when
+    the year is over, and goes with the claims of all its months.
     """
     months = nw.min_horizontal("BENE_HI_CVRAGE_TOT_MONS", "BENE_SMI_CVRAGE_TOT_MONS").cast(nw.Int32)
     spans = beneficiaries.select(
@@ -95,7 +98,12 @@ def coverage(beneficiaries: Frame) -> Frame:
         (nw.col("BENE_ESRD_IND") == "Y").alias("esrd"),
         died_on().alias("death_date"),
     ).unique()
-    before = spans.select("person_id", (nw.col("year") + 1).alias("year"), nw.col("months").alias("before"))
+    before = spans.select(
+        "person_id",
+        (nw.col("year") + 1).alias("year"),
+        nw.col("months").alias("before"),
+        nw.col("esrd").alias("esrd_before"),
+    )
     after = spans.select("person_id", (nw.col("year") - 1).alias("year"), nw.col("months").alias("after"))
     spans = (
         spans.join(before, on=["person_id", "year"], how="left")
@@ -123,7 +131,7 @@ def coverage(beneficiaries: Frame) -> Frame:
             .otherwise(nw.lit("medicare"))
             .alias("payer"),
         )
-        .select("person_id", "start_date", "end_date", "payer", "esrd")
+        .select("person_id", "start_date", "end_date", "payer", nw.col("esrd_before").alias("esrd"))
     )
 
 

@@ -1,0 +1,141 @@
+"""Episodes of bundled payments from a history."""
+
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from riskmodels.errors import DataError
+from riskmodels.payments import pay
+from riskmodels.payments.episodes import build_episodes, find_anchors, history_claims, winsorise
+
+ANCHOR = {"participant_id": "H", "patient_id": "p", "episode_category": "470", "start": date(2024, 1, 1),
+          "anchor_end": date(2024, 1, 3)}  # fmt: skip
+
+
+def _claims(*rows: tuple[date, date, float, str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [("p", *row) for row in rows], schema=["patient_id", "start", "end", "paid", "code"], orient="row"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "cost"),
+    [
+        ((date(2024, 1, 1), date(2024, 1, 3), 1000.0, "470"), 1000),  # the anchor itself
+        ((date(2023, 12, 31), date(2024, 1, 2), 1000.0, "x"), 0),  # before the anchor
+        ((date(2024, 2, 2), date(2024, 2, 2), 1000.0, "x"), 1000),  # the last day of 30
+        ((date(2024, 2, 3), date(2024, 2, 3), 1000.0, "x"), 0),  # the day after
+        ((date(2024, 2, 1), date(2024, 2, 10), 1000.0, "x"), 200),  # two of ten days
+        ((date(2024, 1, 10), date(2024, 1, 10), 1000.0, "C50.9"), 0),  # excluded
+    ],
+    ids=["anchor", "before", "last-day", "day-after", "prorated", "excluded"],
+)
+def test_what_counts_in_an_episode(claim: tuple[date, date, float, str], cost: float) -> None:
+    episodes = build_episodes(pl.DataFrame([ANCHOR]), _claims(claim), window_days=30, excluded_codes=["C"])
+    assert episodes["cost"].to_list() == pytest.approx([cost])
+    assert episodes["end"].to_list() == [date(2024, 2, 2)]
+    assert "patient_id" not in episodes.columns
+
+
+def test_an_anchor_inside_an_episode_begins_none() -> None:
+    second = {**ANCHOR, "start": date(2024, 2, 2), "anchor_end": date(2024, 2, 4)}
+    third = {**ANCHOR, "start": date(2024, 2, 3), "anchor_end": date(2024, 2, 4)}
+    claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
+    kept = build_episodes(pl.DataFrame([third, ANCHOR, second]), claims, window_days=30)
+    assert kept["start"].to_list() == [date(2024, 1, 1), date(2024, 2, 3)]
+
+
+def test_a_claim_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(DataError, match="claims: row 1 ends before it starts"):
+        build_episodes(pl.DataFrame([ANCHOR]), _claims((date(2024, 1, 2), date(2024, 1, 1), 1.0, "x")))
+    missing = _claims((date(2024, 1, 2), date(2024, 1, 2), 1.0, "x")).with_columns(
+        pl.lit(None, dtype=pl.Float64).alias("paid")
+    )
+    with pytest.raises(DataError, match="claims: row 1 has no amount"):
+        build_episodes(pl.DataFrame([ANCHOR]), missing)
+
+
+@pytest.mark.parametrize(
+    ("death", "rule", "episodes"),
+    [
+        (None, "episode", 1),
+        (date(2024, 1, 3), "anchor", 0),
+        (date(2024, 1, 20), "anchor", 1),
+        (date(2024, 1, 20), "episode", 0),
+        (date(2024, 3, 1), "episode", 1),
+        (date(2024, 1, 2), None, 1),
+    ],
+)
+def test_death_cancels_an_episode_where_the_model_says_so(
+    death: date | None, rule: str | None, episodes: int
+) -> None:
+    anchors = pl.DataFrame([{**ANCHOR, "death_date": death}], schema_overrides={"death_date": pl.Date})
+    claims = _claims((date(2024, 1, 1), date(2024, 1, 3), 1.0, "x"))
+    built = build_episodes(anchors, claims, window_days=30, cancelled_by_death=rule)  # type: ignore[arg-type]
+    assert built.height == episodes
+
+
+def _history() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return encounters and events of two patients of hospital H: an AMI and a bypass, with what followed."""
+    stays = [
+        ("a", "inpatient", datetime(2020, 1, 1, 9), datetime(2020, 1, 5, 12), "H", "280", 10_000.0),
+        ("a", "inpatient", datetime(2020, 2, 1), datetime(2020, 2, 3), "G", "291", 6_000.0),  # readmission
+        ("a", "inpatient", datetime(2020, 3, 1), datetime(2020, 3, 3), "G", "9", 50_000.0),  # unrelated DRG
+        ("a", "home_health", datetime(2020, 3, 31), datetime(2020, 4, 9), "V", None, 1_000.0),  # runs past
+        ("b", "inpatient", datetime(2020, 1, 1), datetime(2020, 1, 8), "H", "236", 30_000.0),
+        ("b", "office", datetime(2020, 4, 7), datetime(2020, 4, 7), "O", None, 100.0),  # day 90
+        ("b", "office", datetime(2020, 4, 8), datetime(2020, 4, 8), "O", None, 900.0),  # day 91
+        ("b", "office", datetime(2020, 1, 20), datetime(2020, 1, 20), "O", None, None),  # not paid for
+    ]
+    columns = ["person_id", "kind", "start", "end", "facility_id", "drg", "paid"]
+    events = [
+        ("b", datetime(2020, 1, 10), "drug", "00071015523", 40.0),
+        ("b", datetime(2020, 1, 11), "procedure", "C50", 7_000.0),  # an excluded code
+        ("b", datetime(2020, 1, 12), "diagnosis", "I25.10", None),
+    ]
+    return pl.DataFrame(stays, schema=columns, orient="row"), pl.DataFrame(
+        events, schema=["person_id", "time", "kind", "code", "paid"], orient="row"
+    )
+
+
+def test_an_ami_and_a_bypass_from_their_history_to_the_reconciliation(tmp_path: Path) -> None:
+    """By hand: 10,000 + 6,000 + 5 of 10 days of 1,000 (AMI), 30,000 + 100 + 40 (CABG); targets of 53,000."""
+    encounters, events = _history()
+    anchors = find_anchors(encounters, {"280": "AMI", "236": "CABG"}).with_columns(
+        pl.col("episode_category").replace_strict({"AMI": 20_000.0, "CABG": 33_000.0}).alias("target_price")
+    )
+    claims = history_claims(encounters, events)
+    episodes = build_episodes(
+        anchors,
+        claims,
+        window_days=90,
+        excluded_codes=["C"],
+        excluded_drgs=["009"],
+    )
+    assert episodes["cost"].to_list() == pytest.approx([16_500, 30_140])
+    assert episodes["anchor_cost"].to_list() == [10_000, 30_000]
+    path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
+    episodes.write_csv(path)
+    quality.write_text("participant_id,composite_quality_score\nH,50\n", encoding="utf-8")
+    payment = pay("bpci-advanced", path, year=2020, quality=quality)
+    assert payment.frame["payment"].to_list() == pytest.approx([0.95 * (53_000 - 46_640)])
+    assert sorted(payment.detail["episode_category"]) == ["AMI", "CABG"]
+
+
+def test_costs_are_winsorised_within_their_category() -> None:
+    episodes = pl.DataFrame({"episode_category": ["x"] * 101 + ["y"], "cost": [*map(float, range(101)), 1e6]})
+    held = winsorise(episodes)
+    assert held["winsor_low"].unique().sort().to_list() == [1.0, 1e6]
+    assert held.filter(episode_category="x")["winsor_high"].unique().to_list() == pytest.approx([99.0])
+    with pytest.raises(DataError, match="episodes have no column region"):
+        winsorise(episodes, by=("episode_category", "region"))
+
+
+def test_a_stay_without_facility_or_end_anchors_nothing() -> None:
+    encounters, _ = _history()
+    unknown = encounters.with_columns(pl.lit(None, dtype=pl.String).alias("facility_id"))
+    assert find_anchors(unknown, {"280": "AMI"}).height == 0
+    ongoing = encounters.with_columns(pl.lit(None, dtype=pl.Datetime).alias("end"))
+    assert find_anchors(ongoing, {"280": "AMI"}).height == 0
