@@ -16,6 +16,8 @@ from riskmodels.engines import Engine, open_engine
 from riskmodels.engines.session import OLDEST_JAVA, java_version
 from riskmodels.history import History, Part, write_history
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 SECONDS_TO_START = 60.0
 
 

@@ -1,13 +1,12 @@
 """The adapters' narwhals transformations give the same rows on PySpark frames as on Polars."""
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import polars as pl
 import pytest
+from synpuf_files import write_source
 
 from riskmodels.engines.spark import SparkEngine
 from riskmodels.history.adapters import desynpuf
@@ -17,13 +16,8 @@ from riskmodels.history.reading import read_whole_csv
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pl.DataFrame]:
-    """Return the function that reads one of DE-SynPUF's tables from the files of `sources.py`."""
-    spec = importlib.util.spec_from_file_location("engine_sources", Path(__file__).with_name("sources.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = desynpuf.adapter().find(module.write_source(tmp_path_factory.mktemp("source"), persons=20))
+    """Return the function that reads one of DE-SynPUF's tables from the files of `synpuf_files.py`."""
+    found = desynpuf.adapter().find(write_source(tmp_path_factory.mktemp("source"), persons=20))
 
     def frame(table: str) -> pl.DataFrame:
         file = next(file for file in found if file.table == table)

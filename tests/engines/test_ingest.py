@@ -1,9 +1,10 @@
 """Ingest on Spark gives the folder that ingest gives here, byte for byte."""
 
-import importlib.util
+import pickle
 from pathlib import Path
 
 import pytest
+from synpuf_files import write_source
 
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.engines.base import ShardFunction
@@ -20,23 +21,11 @@ class Apart:
     name = "apart"
 
     def run(self, function: ShardFunction, shards, what: str, *, unit: str = "shard"):
-        import pickle
-
         found: dict[int, Tables] = {}
         for number in sorted(shards, reverse=True):
             tables = pickle.loads(pickle.dumps(function))(number, shards[number])
             found[number] = {name: from_arrow(to_arrow(table)) for name, table in tables.items()}
         yield from sorted(found.items())
-
-
-def source(folder: Path) -> Path:
-    """Return the files that `sources.py` beside this one writes."""
-    spec = importlib.util.spec_from_file_location("engine_sources", Path(__file__).with_name("sources.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_source(folder)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -50,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def check_same(engine: Engine | Apart, folder: Path, shards: int | None) -> None:
     """Ingest here and on an engine and compare all files."""
-    here = ingest("desynpuf", source(folder / "source"), folder / "here", shards=shards)
+    here = ingest("desynpuf", write_source(folder / "source"), folder / "here", shards=shards)
     there = ingest("desynpuf", folder / "source", folder / "there", shards=shards, engine=engine)
     assert here.manifest.rows["event"] > 1000
     assert here.manifest.dropped["encounter"]
@@ -87,7 +76,7 @@ def test_mimic_iv_in_pieces(shared_data: Path, tmp_path: Path) -> None:
 
 def test_a_bad_cell_is_named_by_file_and_line(spark: Engine, tmp_path: Path) -> None:
     """What a worker finds wrong in a file is said as it would be here, and nothing is left behind."""
-    path = source(tmp_path / "source") / "DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_2.csv"
+    path = write_source(tmp_path / "source") / "DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_2.csv"
     lines = path.read_text().splitlines()
     lines[4] = lines[4].replace("5.10", "five")
     path.write_text("\n".join(lines) + "\n")
