@@ -74,6 +74,13 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
 
 def _check_year(table: Table, rules: Rules) -> None:
     column = table.find("year")
+    # Later files have no such column: their names say PY2022.
+    named = re.search(r"PY[ _-]?(20\d\d)", table.path.stem, re.IGNORECASE)
+    if column is None and named and int(named[1]) != rules.year:
+        raise DataError(
+            f"the file's name says performance year {named[1]}, and the rules asked for are of {rules.year}",
+            file=table.path, fix=f"give --year {named[1]}, or rename the file",
+        )  # fmt: skip
     years = table.number(column, integer=True) if column else pl.Series([rules.year])
     wrong = (years != rules.year).fill_null(False)
     if wrong.any():
