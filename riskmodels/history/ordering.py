@@ -31,7 +31,7 @@ def sort_distinct(rows: pl.DataFrame, keys: Sequence[str]) -> tuple[pl.DataFrame
     place = np.arange(rows.height)  # the row that comes first, second, ...
     unsettled = np.arange(rows.height)  # the places whose rows tie with a neighbour's in all keys so far
     run = np.zeros(rows.height, np.int64)  # which tie that is
-    again = np.zeros(max(rows.height, 1), bool)
+    again = np.arange(rows.height) > 0  # what equals the place before in all keys so far
     while left and len(unsettled):
         tied = place[unsettled]
         candidates = rows.select(left)
@@ -44,7 +44,7 @@ def sort_distinct(rows: pl.DataFrame, keys: Sequence[str]) -> tuple[pl.DataFrame
         in_a_tie = again | np.append(again[1:], False)
         run = np.cumsum(~again)[in_a_tie]
         unsettled, again = unsettled[in_a_tie], again[in_a_tie]
-    kept = np.delete(place, unsettled[again[: len(unsettled)]])
+    kept = np.delete(place, unsettled[again])
     return rows[pl.Series(kept, dtype=pl.UInt32)], rows.height - len(kept)
 
 
