@@ -1,11 +1,22 @@
 """The adapters' transformations give the same rows on another engine of narwhals as on Polars."""
 
+from datetime import datetime
+
 import narwhals as nw
 import polars as pl
 import pytest
 
-from riskmodels.history.adapters import desynpuf, get_adapter, mimic_iv, mimic_iv_tables
+from riskmodels.history.adapters import (
+    desynpuf,
+    get_adapter,
+    institutional,
+    mimic_iv,
+    mimic_iv_tables,
+    tuva,
+    tuva_tables,
+)
 from riskmodels.history.adapters import desynpuf_tables as synpuf
+from riskmodels.history.adapters.tabular import whole_table
 from riskmodels.history.reading import Field, read_whole_csv
 
 duckdb = pytest.importorskip("duckdb")
@@ -102,3 +113,31 @@ def test_mimic_iv(shared_data):
     assert_same(mimic_iv_tables.diagnoses, tables["diagnoses_icd"], tables["admissions"])
     for table, transform in mimic_iv.EVENTS.items():
         assert_same(transform, tables[table])
+
+
+def test_tuva(shared_data):
+    """Tuva's transformations and those of institutional claims, on the sample."""
+    files = get_adapter("tuva").find(shared_data / "patients" / "tuva_claims_sample")
+    read = {file.table: whole_table(file, tuva.FIELDS[file.table]) for file in files}
+    claims = next(file for file in files if file.table == "medical_claim")
+    same = {name: tuva._same_names(frame, name, claims) for name, frame in read.items()}
+    spans = same["eligibility"].with_columns(pl.lit(datetime(2018, 12, 31)).dt.date().alias("last_day"))
+    assert_same(tuva_tables.persons, spans)
+    assert_same(tuva_tables.coverage, spans)
+    assert_same(tuva_tables.pharmacy, same["pharmacy_claim"])
+    lines = assert_same(tuva_tables.institutional_lines, same["medical_claim"])
+    others = assert_same(tuva_tables.professional_lines, same["medical_claim"])
+    rows = assert_same(institutional.claims, lines)
+    for repeated in (True, False):
+        bills = assert_same(institutional.encounters, rows, repeated=repeated)
+    billed = assert_same(tuva_tables.visits_of_institutions, bills)
+    visits = assert_same(tuva_tables.professional, others, billed)
+    coded = tuva._same_names(whole_table(claims, tuva.CODED), "medical_claim", claims)
+    links = tuva._links(bills, visits)
+    coded = coded.join(links, on=["person_id", "claim_id", "institutional"]).with_columns(
+        pl.col("paid_date").cast(pl.Datetime("us")).alias("recorded_at")
+    )
+    assert_same(lambda lines: tuva_tables.codes(lines)[0], coded)
+    assert_same(lambda lines: tuva_tables.codes(lines)[1], coded)
+    assert_same(tuva_tables.hcpcs, coded)
+    assert_same(tuva_tables.revenue, coded)
