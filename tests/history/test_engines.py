@@ -12,6 +12,8 @@ from riskmodels.history.adapters import (
     institutional,
     mimic_iv,
     mimic_iv_tables,
+    synthea,
+    synthea_tables,
     tuva,
     tuva_tables,
 )
@@ -113,6 +115,23 @@ def test_mimic_iv(shared_data):
     assert_same(mimic_iv_tables.diagnoses, tables["diagnoses_icd"], tables["admissions"])
     for table, transform in mimic_iv.EVENTS.items():
         assert_same(transform, tables[table])
+
+
+def test_synthea(shared_data):
+    """All of Synthea's transformations, on an export."""
+    files = get_adapter("synthea").find(shared_data / "patients" / "synthea_csv_nj")
+    read = {file.table: whole_table(file, synthea.FIELDS[file.table]) for file in files}
+    assert_same(synthea_tables.persons, read["patients"])
+    assert_same(synthea_tables.encounters, read["encounters"])
+    assert_same(synthea_tables.reasons, read["encounters"])
+    spans = read["payer_transitions"].with_columns(pl.lit(datetime(2025, 9, 23)).dt.date().alias("last_day"))
+    assert_same(synthea_tables.coverage, spans, read["payers"], read["patients"])
+    for kind in ("diagnosis", "procedure"):
+        assert_same(synthea_tables.codes, read["conditions"], read["encounters"], kind=kind)
+    for table, transform in synthea.EVENTS.items():
+        assert_same(transform, read[table])
+    number = pl.lit(1.5).alias("VALUE")
+    assert_same(synthea_tables.observations, made_up(synthea.FIELDS["observations"]).with_columns(number))
 
 
 def test_tuva(shared_data):
