@@ -113,7 +113,10 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
 )
 @click.option("--replace", is_flag=True, help="Take the place of the history that is there.")
 def ingest(source_format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
-    """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv, tuva, synthea)."""
+    """Turn a publisher's files at SOURCE into a HISTORY.
+
+    FORMAT is desynpuf, mimic-iv, tuva, synthea or omop.
+    """
     from riskmodels.history import ingest as run
 
     manifest = run(source_format, source, history, shards=shards, replace=replace).manifest

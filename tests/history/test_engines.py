@@ -12,6 +12,8 @@ from riskmodels.history.adapters import (
     institutional,
     mimic_iv,
     mimic_iv_tables,
+    omop,
+    omop_tables,
     synthea,
     synthea_tables,
     tuva,
@@ -132,6 +134,28 @@ def test_synthea(shared_data):
         assert_same(transform, read[table])
     number = pl.lit(1.5).alias("VALUE")
     assert_same(synthea_tables.observations, made_up(synthea.FIELDS["observations"]).with_columns(number))
+
+
+def test_omop(shared_data):
+    """All of the transformations of OMOP tables, on a published database."""
+    adapter = get_adapter("omop")
+    files = adapter.find(shared_data / "patients" / "omop_synthea27nj" / "Synthea27Nj_5.4.zip")
+    read = {file.table: whole_table(file, omop.FIELDS[file.table]) for file in files}
+    details = read["visit_detail"].rename({"visit_detail_concept_id": "visit_concept_id"})
+    visits = read["visit_occurrence"]
+    kinds, places = omop.kinds_by_name(read["concept"], visits), omop.places_by_name(read["concept"], visits)
+    assert_same(omop_tables.persons, read["person"], read["death"])
+    assert_same(omop_tables.coverage, read["observation_period"])
+    assert_same(omop_tables.encounters, visits, details, kinds, places)
+    codes = assert_same(omop_tables.vocabulary, read["concept"])
+    positions = pl.DataFrame(
+        {"concept_id": ["32902"], "position": [1]}, schema_overrides={"position": pl.Int32}
+    )
+    rows = read["condition_occurrence"].rename(omop.CONDITION_NAMES)
+    assert_same(omop_tables.conditions, rows, codes, visits, positions)
+    for table, (kind, _, names) in omop.EVENTS.items():
+        rows = omop._with_all(read[table].rename(names)).head(2000)
+        assert_same(omop_tables.events, rows, codes, kind=kind)
 
 
 def test_tuva(shared_data):
