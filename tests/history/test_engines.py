@@ -10,6 +10,7 @@ from riskmodels.history.adapters import (
     desynpuf,
     get_adapter,
     institutional,
+    meds_tables,
     mimic_iv,
     mimic_iv_tables,
     omop,
@@ -25,6 +26,15 @@ from riskmodels.history.reading import Field, read_whole_csv
 
 duckdb = pytest.importorskip("duckdb")
 
+MEDS_WORDS = (
+    "facility_id",
+    "provider_id",
+    "admission_type",
+    "admission_source",
+    "discharge_disposition",
+    "drg",
+    "unit",
+)
 VALUES = {
     "text": ["1", "2", None, "99283", "Y", "OTHER"],
     "number": [1.0, 12.0, None, 7.0, 0.5, 100.0],
@@ -156,6 +166,36 @@ def test_omop(shared_data):
     for table, (kind, _, names) in omop.EVENTS.items():
         rows = omop._with_all(read[table].rename(names)).head(2000)
         assert_same(omop_tables.events, rows, codes, kind=kind)
+
+
+def test_meds():
+    """Rows of a dataset, with what their codes say."""
+    roles = ["birth", "sex", "start", "end", "covered", "uncovered", "event"]
+    rows = pl.DataFrame(
+        {
+            "role": [roles[n % 7] for n in range(84)],
+            "person_id": [f"p{n // 28}" for n in range(84)],
+            "encounter_id": [None if n // 7 % 4 == 3 else f"e{n // 7}" for n in range(84)],
+            "coverage_span": [str(n // 7) for n in range(84)],
+            "word": [["inpatient", "female"][n % 7 == 1] for n in range(84)],
+            "code_system": ["LOINC"] * 84,
+            "event_code": ["718-7"] * 84,
+            "time": [datetime(2020, 1, 1 + n // 7, n % 7) for n in range(84)],
+            **{name: ["true"] * 84 for name in meds_tables.FLAGS},
+            **{name: ["urgent"] * 84 for name in MEDS_WORDS},
+            **{name: [1.5] * 84 for name in ("numeric_value", "quantity", "days_supply", "paid", "allowed")},
+            "position": pl.Series([1] * 84, dtype=pl.Int32),
+            "recorded_at": [datetime(2020, 2, 1)] * 84,
+        }
+    )
+    for transform in (
+        meds_tables.persons,
+        meds_tables.encounters,
+        meds_tables.coverage,
+        meds_tables.contacts,
+        meds_tables.events,
+    ):
+        assert_same(transform, rows)
 
 
 def test_tuva(shared_data):

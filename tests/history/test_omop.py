@@ -113,7 +113,7 @@ def test_encounters(omop):
 
 
 def test_events(omop):
-    """The source's code where it is a concept, else the standard one, else a local one; conditions at the end."""
+    """The source's code where it is a concept, else the standard one, else a local one."""
     events = ingested(omop()).table("event").collect()
     wanted = {
         ("diagnosis", "ICD10CM", "I50.21", datetime(2020, 1, 5, 15, 30), 1, "10"),

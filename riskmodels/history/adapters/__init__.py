@@ -14,6 +14,7 @@ FORMATS = {
     "tuva": "tuva",
     "synthea": "synthea",
     "omop": "omop",
+    "meds": "meds",
 }
 
 
