@@ -148,8 +148,7 @@ def test_synthea(shared_data):
 
 def test_omop(shared_data):
     """All of the transformations of OMOP tables, on a published database."""
-    adapter = get_adapter("omop")
-    files = adapter.find(shared_data / "patients" / "omop_synthea27nj" / "Synthea27Nj_5.4.zip")
+    files = get_adapter("omop").find(shared_data / "patients" / "omop_synthea27nj" / "Synthea27Nj_5.4.zip")
     read = {file.table: whole_table(file, omop.FIELDS[file.table]) for file in files}
     details = read["visit_detail"].rename({"visit_detail_concept_id": "visit_concept_id"})
     visits = read["visit_occurrence"]

@@ -134,7 +134,6 @@ class Omop:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "OMOP's tables, such as person.csv and visit_occurrence.csv")
-        self._holder = found.holder
         missing = [name for name in REQUIRED if name not in found.files]
         if missing:
             problem = f"no {' and no '.join(missing)} of OMOP here"

@@ -82,7 +82,6 @@ class Synthea:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "Synthea's patients.csv, encounters.csv and conditions.csv")
-        self._holder = found.holder
         missing = [name for name in REQUIRED if name not in found.files]
         if missing:
             problem = f"no {' and no '.join(missing)} of Synthea here"

@@ -34,13 +34,10 @@ class Found:
         The wanted tables that are there.
     names : list of str
         Everything that might have been a table, for messages.
-    holder : TemporaryDirectory or None
-        What an archive was unpacked to; it goes when this object does.
     """
 
     files: dict[str, SourceFile]
     names: list[str]
-    holder: Any = None
 
 
 def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:
@@ -75,7 +72,8 @@ def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:
         if table not in set(wanted):
             continue
         name = path.relative_to(folder).as_posix()
-        keys = {"archive": f"{source}/{name}"} if holder else {}
+        # The unpacked files are there for as long as one of them is held.
+        keys: dict[str, Any] = {"archive": f"{source}/{name}", "folder": holder} if holder else {}
         first = files.setdefault(table, SourceFile(path, name, table, keys))
         if first.path.parent != path.parent or {first.path.suffix, path.suffix} >= {".csv", ".parquet"}:
             raise DataError(
@@ -83,7 +81,7 @@ def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:
                 file=source,
                 fix="keep one of them, or name the folder that holds one",
             )
-    return Found(files, [path.relative_to(folder).as_posix() for path in paths], holder)
+    return Found(files, [path.relative_to(folder).as_posix() for path in paths])
 
 
 def _unpack(source: Path, folder: Path) -> None:

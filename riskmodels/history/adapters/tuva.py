@@ -120,7 +120,6 @@ class Tuva:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "Tuva's eligibility.csv and medical_claim.csv")
-        self._holder = found.holder
         missing = [name for name in REQUIRED if name not in found.files]
         if missing:
             problem = f"no {' and no '.join(missing)} of Tuva's input layer here"
