@@ -219,7 +219,7 @@ def test_tuva(shared_data):
     coded = coded.join(links, on=["person_id", "claim_id", "institutional"]).with_columns(
         pl.col("paid_date").cast(pl.Datetime("us")).alias("recorded_at")
     )
-    assert_same(lambda lines: tuva_tables.codes(lines)[0], coded)
-    assert_same(lambda lines: tuva_tables.codes(lines)[1], coded)
+    for kind in ("diagnosis", "procedure"):
+        assert_same(tuva_tables.codes, coded, kind=kind, n=1)
     assert_same(tuva_tables.hcpcs, coded)
     assert_same(tuva_tables.revenue, coded)

@@ -212,6 +212,8 @@ def _converted(values: pl.Series, field: Field, path: Path) -> pl.Series:
 
 
 def _typed(text: pl.Series, field: Field, path: Path, first_row: int | None) -> pl.Series:
+    if text.null_count() == text.len():  # wide layouts leave most of their columns blank
+        return _nulls(text.name, field, text.len())
     text = text.str.strip_chars()
     text = text.set(text == "", None)
     if field.kind == "text":

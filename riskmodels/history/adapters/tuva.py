@@ -107,7 +107,7 @@ FIELDS: dict[str, dict[str, Field]] = {
 }
 REQUIRED = ("eligibility", "medical_claim")
 LOOKED_FOR = tuple(f"{name}.csv" for name in FIELDS)
-BATCH_ROWS = 50_000
+BATCH_ROWS = 200_000
 
 
 class Tuva:
@@ -177,8 +177,16 @@ def _claims(file: SourceFile, spans: pl.DataFrame, spans_label: str) -> Iterator
         )
         coded = [column for column in lines.columns if column.startswith(("diagnosis_", "procedure_"))]
         once = lines.select("person_id", "encounter_id", "encounter_end", "place_on", "recorded_at", *coded)
-        pieces = tables.codes(nw.from_native(once.unique(maintain_order=True).lazy()))
-        yield Part("event", pl.concat(piece.to_native() for piece in pieces), file.name)
+        filled = [
+            (kind, n)
+            for n in NUMBERS
+            for kind in ("diagnosis", "procedure")
+            if once[f"{kind}_code_{n}"].null_count() < once.height
+        ]
+        if filled:
+            coded_once = nw.from_native(once.unique(maintain_order=True).lazy())
+            pieces = [tables.codes(coded_once, kind=kind, n=n).to_native() for kind, n in filled]
+            yield Part("event", pl.concat(pieces), file.name)
         yield Part("event", run(tables.hcpcs, lines), file.name)
         yield Part("event", run(tables.revenue, lines), file.name)
 

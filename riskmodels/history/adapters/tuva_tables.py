@@ -1,6 +1,5 @@
 """Tuva's claims input layer as the tables of a history: transformations for every engine of narwhals."""
 
-from functools import reduce
 from typing import Any
 
 import narwhals as nw
@@ -191,53 +190,34 @@ def _system(kind: nw.Expr, end: nw.Expr, icd10: str, icd9: str) -> nw.Expr:
     return nw.coalesce(named(kind.str.to_lowercase(), SYSTEMS), by_day)
 
 
-def codes(lines: Frame) -> list[Frame]:
-    """Return table event from the diagnoses and ICD procedures of lines that have their encounter beside.
+def codes(lines: Frame, *, kind: str, n: int) -> Frame:
+    """Return table event from the nth diagnosis or ICD procedure of lines that have their encounter beside.
 
     Diagnoses are dated at the encounter's end; their value is 1 if present on admission, 0 if not. Procedures
     have their own date, or the encounter's end.
     """
-    place = nw.coalesce(nw.col("place_on"), nw.lit(0, dtype=nw.Int32))
-    known = ["person_id", "encounter_id", "recorded_at"]
-    pieces = []
-    for n in range(1, CODES + 1):
-        coded = lines.filter(~nw.col(f"diagnosis_code_{n}").is_null())
-        present = reduce(
-            lambda so_far, item: (
-                nw.when(nw.col(f"diagnosis_poa_{n}") == item[0]).then(nw.lit(item[1])).otherwise(so_far)
-            ),
-            PRESENT.items(),
-            nw.lit(None, dtype=nw.Float64),
-        )
-        pieces.append(
-            coded.select(
-                *known,
-                nw.col("encounter_end").alias("time"),
-                nw.lit("diagnosis").alias("kind"),
-                _system(nw.col("diagnosis_code_type"), nw.col("encounter_end"), "ICD10CM", "ICD9CM").alias(
-                    "code_system"
-                ),
-                nw.col(f"diagnosis_code_{n}").alias("code"),
-                present.alias("value"),
-                (place + n).alias("position"),
-            )
-        )
-        done = lines.filter(~nw.col(f"procedure_code_{n}").is_null())
-        day = nw.col(f"procedure_date_{n}").cast(nw.Datetime("us"))
-        pieces.append(
-            done.select(
-                *known,
-                nw.coalesce(day, nw.col("encounter_end")).alias("time"),
-                nw.lit("procedure").alias("kind"),
-                _system(nw.col("procedure_code_type"), nw.col("encounter_end"), "ICD10PCS", "ICD9PCS").alias(
-                    "code_system"
-                ),
-                nw.col(f"procedure_code_{n}").alias("code"),
-                nw.lit(None, dtype=nw.Float64).alias("value"),
-                (place + n).alias("position"),
-            )
-        )
-    return pieces
+    code, end = nw.col(f"{kind}_code_{n}"), nw.col("encounter_end")
+    value = nw.lit(None, dtype=nw.Float64)
+    if kind == "diagnosis":
+        time = end
+        system = _system(nw.col("diagnosis_code_type"), end, "ICD10CM", "ICD9CM")
+        for answer, number in PRESENT.items():
+            said = nw.col(f"diagnosis_poa_{n}") == answer
+            value = nw.when(said).then(nw.lit(number)).otherwise(value)
+    else:
+        time = nw.coalesce(nw.col(f"procedure_date_{n}").cast(nw.Datetime("us")), end)
+        system = _system(nw.col("procedure_code_type"), end, "ICD10PCS", "ICD9PCS")
+    return lines.filter(~code.is_null()).select(
+        "person_id",
+        "encounter_id",
+        "recorded_at",
+        time.alias("time"),
+        nw.lit(kind).alias("kind"),
+        system.alias("code_system"),
+        code.alias("code"),
+        value.alias("value"),
+        (nw.coalesce(nw.col("place_on"), nw.lit(0, dtype=nw.Int32)) + n).alias("position"),
+    )
 
 
 def hcpcs(lines: Frame) -> Frame:
