@@ -132,13 +132,27 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
 def ingest(source_format: str, source: Path, history: Path, shards: int | None, replace: bool) -> None:
     """Turn a publisher's files into a HISTORY.
 
-    FORMAT is desynpuf or mimic-iv; SOURCE the folder of the files, as they were published.
+    FORMAT is desynpuf, mimic-iv, tuva, synthea, omop or meds; SOURCE the folder of the files, as they were
+    published.
     """
     from riskmodels.history import ingest as run
 
     manifest = run(source_format, source, history, shards=shards, replace=replace).manifest
     rows = ", ".join(f"{count:,} {table} rows" for table, count in manifest.rows.items())
     click.echo(f"{history}: {rows} in {manifest.n_shards} shards")
+
+
+@main.command()
+@click.argument("target_format", metavar="FORMAT")
+@click.argument("history", type=PATH)
+@click.argument("target", type=PATH)
+@as_of_option
+def export(target_format: str, history: Path, target: Path, as_of: datetime | None) -> None:
+    """Write a HISTORY as a dataset of another FORMAT (meds) at TARGET."""
+    from riskmodels.history import open_history
+    from riskmodels.history.exporting import export as run
+
+    click.echo(f"{run(target_format, open_history(history, as_of=as_of), target)}: {target_format} dataset")
 
 
 @main.command()
