@@ -1,5 +1,6 @@
 """From diagnosis codes to HCCs: the mapping, the age and sex edits, and what was not mapped."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
@@ -17,6 +18,7 @@ ICD10CM = r"^[A-Z][0-9][0-9A-Z]([0-9A-Z]{1,4})?$"
 """The form of an ICD-10-CM code without its dot: 3 to 7 characters."""
 
 
+@dataclass(frozen=True)
 class Mapped:
     """The HCCs of members before hierarchies.
 
@@ -30,8 +32,10 @@ class Mapped:
         Diagnoses of persons who are not among the members.
     """
 
-    def __init__(self, row: np.ndarray, column: np.ndarray, unknown: pl.DataFrame, strangers: int) -> None:
-        self.row, self.column, self.unknown, self.strangers = row, column, unknown, strangers
+    row: np.ndarray
+    column: np.ndarray
+    unknown: pl.DataFrame
+    strangers: int
 
 
 def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, editor: bool = True) -> Mapped:
@@ -53,17 +57,19 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
     for name in ("person_id", "code"):
         if name not in frame.columns:
             raise DataError(f"the diagnoses have no column {name}")
-    ids = members.person_id
-    if frame["person_id"].dtype != ids.dtype:
+    ids, persons = _key(members.person_id), _key(frame["person_id"])
+    if frame.is_empty():
+        persons = persons.cast(ids.dtype)
+    if persons.dtype != ids.dtype:
         raise DataError(
-            f"person_id is {frame['person_id'].dtype} in the diagnoses and {ids.dtype} in the members",
+            f"person_id is {persons.dtype} in the diagnoses and {ids.dtype} in the members",
             column="person_id",
             fix="give both the same type",
         )
     given = pc.dictionary_encode(frame["code"].cast(pl.String).to_arrow(), null_encoding="encode")
     code = given.indices.to_numpy()
     codes = _plain(pl.Series("code", given.dictionary), np.bincount(code, minlength=len(given.dictionary)))
-    row = pc.fill_null(pc.index_in(frame["person_id"].to_arrow(), value_set=ids.to_arrow()), -1).to_numpy()
+    row = pc.fill_null(pc.index_in(persons.to_arrow(), value_set=ids.to_arrow()), -1).to_numpy()
     strangers = int(np.count_nonzero(row < 0))
     edits = [edit for edit in tables.edits if editor or edit.kind == "mandatory"]
     known = load_diagnoses()
@@ -83,6 +89,11 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
     which, row = which + repeat, np.repeat(row, times)
     row, hcc = _edited(row, hcc[which], rule[which], edits, members)
     return Mapped(row, place[hcc], _unknown(codes, mine, known), strangers)
+
+
+def _key(ids: pl.Series) -> pl.Series:
+    """Return identifiers in a type that can be looked up: categories as their text."""
+    return ids.cast(pl.String) if isinstance(ids.dtype, pl.Categorical | pl.Enum) else ids
 
 
 def _plain(code: pl.Series, rows: np.ndarray) -> pl.DataFrame:

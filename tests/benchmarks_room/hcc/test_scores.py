@@ -182,6 +182,31 @@ def test_person_ids_of_two_types_are_refused() -> None:
         hcc_scores(one(), pl.DataFrame({"person_id": [1], "code": ["I10"]}))
 
 
+@pytest.mark.parametrize("kind", [pl.Int64, pl.Categorical], ids=["number", "category"])
+def test_person_ids_may_be_numbers_or_categories(kind: type[pl.DataType]) -> None:
+    """What identifies a person need not be text, and need not occur in both frames."""
+    members = one(person_id="1").with_columns(pl.col("person_id").cast(kind))
+    codes = pl.DataFrame({"person_id": ["1", "2"], "code": ["E119", "E119"]}).with_columns(
+        pl.col("person_id").cast(kind)
+    )
+    scores = hcc_scores(members, codes)
+    assert scores.hccs["variable"].cast(pl.String).to_list() == ["HCC38"]
+    assert scores.unmatched_diagnoses == 1
+
+
+def test_no_diagnoses_at_all_leave_the_demographic_score() -> None:
+    """An empty frame of diagnoses, whose columns have no type, is not an error."""
+    scores = hcc_scores(one(), pl.DataFrame({"person_id": [], "code": []})).frame
+    assert scores["raw"].item() == scores["demographic"].item() == 0.396
+
+
+def test_no_members_give_empty_frames() -> None:
+    """Nobody to score gives frames without rows and with all columns."""
+    scores = hcc_scores(one().clear(), NONE)
+    assert scores.frame.shape == (0, 8)
+    assert scores.hccs.is_empty()
+
+
 def test_unknown_model_has_a_hint() -> None:
     """A misspelt model raises with the nearest."""
     with pytest.raises(SpecError, match="did you mean 'CMS-HCC V28'"):
