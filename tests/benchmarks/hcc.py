@@ -22,7 +22,7 @@ from riskmodels.benchmarks.hcc import MODELS, hcc_scores
 
 
 def timed(score, *inputs, repeat=1, **options):
-    """Return scores, and the median seconds of some runs: on the clock, and of processor time in all threads."""
+    """Return scores, and the median seconds of some runs: on the clock, and of all processors."""
     runs = []
     for _ in range(repeat):
         start = time.perf_counter(), time.process_time()
@@ -80,5 +80,5 @@ if __name__ == "__main__":
     seconds["a million of V28"] = (one * options.members, seconds["CMS-HCC V28"][1])
     for name, (ours, theirs) in seconds.items():
         for clock, us, them in zip(("on the clock", "of processor time"), ours, theirs, strict=True):
-            rates = f"{options.members / us:,.0f} members a second {clock}, hccinfhir {options.members / them:,.0f}"
-            print(f"{name}: {rates}: {them / us:,.0f} times")
+            fast, slow = (round(options.members / spent) for spent in (us, them))
+            print(f"{name}: {fast:,} a second {clock}, hccinfhir {slow:,}: {them / us:,.0f} times")
