@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 bad input (one message: what, where, the fix), 2 usage.
 """
 
+import errno
 import functools
 import logging
 import sys
@@ -49,8 +50,24 @@ class _Group(click.Group):
 
 
 def _say(error: Exception) -> int:
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {_in_words(error)}", err=True)
     return 1
+
+
+def _in_words(error: Exception) -> str:
+    """Return what was wrong, where and how to mend it, of the system's errors too."""
+    if not isinstance(error, OSError):
+        return str(error)
+    problem = error.strerror or str(error)
+    where = "" if error.filename is None else f"{error.filename}: "
+    if error.errno == errno.ENOSPC or "No space left" in problem:
+        problem = "no space left on the disk"
+        fix = "free space there, or write elsewhere"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        fix = "name a place that may be read and written"
+    else:
+        return f"{where}{problem}"
+    return f"{where}{problem}\nFix: {fix}"
 
 
 as_of_option = click.option(
@@ -106,7 +123,7 @@ def main(quiet: bool) -> None:
 @click.option("--patients", type=click.IntRange(min=2_000), default=30_000, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(out: Path, patients: int, seed: int) -> None:
-    """Run the whole flow on simulated patients, ending with a report to open."""
+    """Run the whole flow on simulated patients."""
     from riskmodels.pipeline import demo as run
 
     click.echo(run(out, patients=patients, seed=seed))
@@ -118,7 +135,7 @@ def demo(out: Path, patients: int, seed: int) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--truth", type=PATH, help="Folder for the truth: discharges.parquet, facilities.parquet.")
 def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> None:
-    """Simulate Medicare-like claims with known true risks as a HISTORY."""
+    """Simulate claims with known true risks."""
     from riskmodels.datasets import simulate as run
 
     simulation = run(patients, seed=seed)
@@ -142,7 +159,11 @@ def simulate(history: Path, patients: int, seed: int, truth: Path | None) -> Non
 def ingest(
     source_format: str, source: Path, history: Path, shards: int | None, replace: bool, engine: "Engine"
 ) -> None:
-    """Turn a publisher's files at SOURCE into a HISTORY (FORMAT: desynpuf, mimic-iv)."""
+    """Turn a publisher's files into a HISTORY.
+
+    FORMAT is desynpuf, mimic-iv, tuva, synthea, omop or meds; SOURCE the folder of the files, as they were
+    published.
+    """
     from riskmodels.history import ingest as run
 
     manifest = run(source_format, source, history, shards=shards, replace=replace, engine=engine).manifest
@@ -151,11 +172,27 @@ def ingest(
 
 
 @main.command()
+@click.argument("target_format", metavar="FORMAT")
+@click.argument("history", type=PATH)
+@click.argument("target", type=PATH)
+@as_of_option
+def export(target_format: str, history: Path, target: Path, as_of: datetime | None) -> None:
+    """Write a HISTORY as a dataset of another FORMAT (meds) at TARGET."""
+    from riskmodels.history import open_history
+    from riskmodels.history.exporting import export as run
+
+    click.echo(f"{run(target_format, open_history(history, as_of=as_of), target)}: {target_format} dataset")
+
+
+@main.command()
 @click.argument("history", type=PATH)
 @as_of_option
 @click.option("--out", type=PATH, help="Also write the report as JSON.")
 def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
-    """Report the quality of a HISTORY: counts, overlapping stays, impossible dates, unknown codes."""
+    """Report the quality of a HISTORY.
+
+    Counts by table and year, overlapping stays, impossible dates, unknown codes, duplicate ids.
+    """
     from riskmodels.files import write_json
     from riskmodels.history import check as run
     from riskmodels.history import open_history
@@ -176,7 +213,10 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
 def features(
     task: str, history: Path, out: Path, as_of: datetime | None, role: str | None, engine: "Engine"
 ) -> None:
-    """Write the training set of TASK: index cases, label and features."""
+    """Write the training set of a TASK.
+
+    A row an index case, with label and features. TASK is readmission-30d, ed-visit-30d or a .yaml file.
+    """
     from riskmodels.pipeline import write_training_set
 
     click.echo(write_training_set(task, history, out, as_of=as_of, role=role, engine=engine))
@@ -203,7 +243,10 @@ def train(
     out: Path | None,
     promote: bool,
 ) -> None:
-    """Train a model of TASK on a HISTORY; evaluate, log and register it."""
+    """Train, evaluate and register a model of a TASK.
+
+    TASK is readmission-30d, ed-visit-30d or a .yaml file.
+    """
     from riskmodels.pipeline import train as run
 
     trained = run(
@@ -224,10 +267,16 @@ def train(
 @tracking_option
 @click.option("--version", help="The version to promote.  [default: the one with alias candidate]")
 def promote(model: str, tracking_uri: str | None, version: str | None) -> None:
-    """Make a registered MODEL's candidate the champion, if it passes the gate."""
+    """Make a MODEL's candidate champion if it passes the gate.
+
+    MODEL is a registered name, such as readmission-30d. Exit code 1 where the gate refuses.
+    """
     from riskmodels.learning.registry import promote as run
 
-    click.echo(run(model, version=version, tracking_uri=tracking_uri).to_text())
+    promotion = run(model, version=version, tracking_uri=tracking_uri)
+    click.echo(promotion.to_text())
+    if not promotion.promoted:
+        raise SystemExit(1)
 
 
 @main.command()
@@ -262,7 +311,11 @@ def score(
     tracking_uri: str | None,
     engine: "Engine",
 ) -> None:
-    """Score a HISTORY with MODEL (models:/NAME@ALIAS or a folder); resumes where it was killed."""
+    """Score a HISTORY with a MODEL.
+
+    MODEL is models:/NAME@champion, models:/NAME/VERSION, runs:/RUN_ID or a folder. Started again after it
+    was killed, it goes on where it was.
+    """
     from riskmodels.scoring import score as run
 
     done = run(
@@ -311,7 +364,10 @@ def benchmark(
     tracking_uri: str | None,
     engine: "Engine",
 ) -> None:
-    """Compare observed with expected outcomes of TASK, by facility."""
+    """Compare observed with expected outcomes.
+
+    TASK is readmission-30d, ed-visit-30d or a .yaml file.
+    """
     from riskmodels.benchmarks import benchmark as run
     from riskmodels.history import open_history
 
@@ -339,7 +395,10 @@ def benchmark(
 def report(
     run: str, out: Path, benchmark: Path | None, payment: Path | None, tracking_uri: str | None
 ) -> None:
-    """Write the report of RUN: an MLflow run id, models:/NAME@ALIAS or models:/NAME/VERSION."""
+    """Write the report of a RUN.
+
+    RUN is an MLflow run id, models:/NAME@champion or models:/NAME/VERSION.
+    """
     from riskmodels.pipeline import report as write
 
     click.echo(write(run, out, benchmark=benchmark, payment=payment, tracking_uri=tracking_uri))

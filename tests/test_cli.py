@@ -1,13 +1,15 @@
 """The command line: quick to answer, one clear message and exit code 1 on bad input, 2 on wrong usage."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.cli import main
+from riskmodels.cli import _in_words, main
 from riskmodels.cli_pay import PROGRAM_OPTIONS
 from riskmodels.payments import program_options, programs
 
@@ -92,3 +94,31 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple) -> None:
 def test_pay_takes_the_options_of_every_program() -> None:
     """The command line, which imports no program, names just the options that the programs take."""
     assert set(PROGRAM_OPTIONS) == {name for program in programs() for name in program_options(program)}
+
+
+def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_said_in_words() -> None:
+    """The system's own errors name the place and the fix, not a number."""
+    full = OSError(errno.ENOSPC, "No space left on device", "out/scores.parquet")
+    assert _in_words(full) == (
+        "out/scores.parquet: no space left on the disk\nFix: free space there, or write elsewhere"
+    )
+    engine = OSError("No space left on device (os error 28)")
+    assert _in_words(engine).startswith("no space left on the disk\nFix: ")
+    sealed = OSError(errno.EROFS, "Read-only file system", "out")
+    assert _in_words(sealed) == "out: Read-only file system\nFix: name a place that may be read and written"
+
+
+@pytest.mark.parametrize(("promoted", "code"), [(True, 0), (False, 1)])
+def test_a_refused_promotion_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, promoted: bool, code: int
+) -> None:
+    """A script that promotes and then scores stops where the gate refuses."""
+    verdict = SimpleNamespace(promoted=promoted, to_text=lambda: "the verdict")
+    monkeypatch.setattr("riskmodels.learning.registry.promote", lambda *_, **__: verdict)
+    assert run("promote", "readmission-30d") == (code, "the verdict\n")
+
+
+def test_every_command_is_described_whole_in_the_list() -> None:
+    """No line of the list of commands ends in dots."""
+    _, said = run("--help")
+    assert "..." not in said.partition("Commands:")[2]

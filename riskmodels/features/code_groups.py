@@ -4,7 +4,7 @@ from functools import cache
 
 from riskmodels.terminology import Grouper
 
-__all__ = ["drug_classes", "laboratory_tests"]
+__all__ = ["chronic_conditions", "drug_classes", "laboratory_tests", "reimbursements"]
 
 # Anatomical main groups (level 1), then therapeutic and pharmacological subgroups (levels 2 and 3) that mark
 # a chronic condition or a risk of coming back. A drug counts in each group that its code begins with.
@@ -67,6 +67,53 @@ _TESTS = {
     "nt_probnp": ("33762-6", "NT-proBNP"),  # another molecule, on another scale than BNP
     "lactate": ("2524-7 32693-4", "lactate"),
 }
+
+
+# Codes under which adapters keep what a publisher sums up once a year, dated when the year is over.
+_CHRONIC_CONDITIONS = {
+    "dementia": ("CCW:ALZHDMTA", "Alzheimer's disease or dementia"),
+    "heart_failure": ("CCW:CHF", "Heart failure"),
+    "kidney_disease": ("CCW:CHRNKIDN", "Chronic kidney disease"),
+    "cancer": ("CCW:CNCR", "Cancer"),
+    "copd": ("CCW:COPD", "COPD"),
+    "depression": ("CCW:DEPRESSN", "Depression"),
+    "diabetes": ("CCW:DIABETES", "Diabetes"),
+    "ischemic_heart_disease": ("CCW:ISCHMCHT", "Ischemic heart disease"),
+    "osteoporosis": ("CCW:OSTEOPRS", "Osteoporosis"),
+    "arthritis": ("CCW:RA_OA", "Rheumatoid arthritis or osteoarthritis"),
+    "stroke": ("CCW:STRKETIA", "Stroke or transient ischemic attack"),
+}
+_REIMBURSEMENTS = {
+    "inpatient": ("REIMBURSED:IP", "inpatient care"),
+    "outpatient": ("REIMBURSED:OP", "hospital outpatient care"),
+    "carrier": ("REIMBURSED:CAR", "physicians and suppliers"),
+}
+
+
+@cache
+def chronic_conditions() -> Grouper:
+    """Return the conditions of the Chronic Conditions Data Warehouse, from a publisher's yearly flags."""
+    return _local(
+        "chronic_conditions", "CMS Chronic Conditions Data Warehouse, condition flags", _CHRONIC_CONDITIONS
+    )
+
+
+@cache
+def reimbursements() -> Grouper:
+    """Return what Medicare reimbursed in a calendar year, from a publisher's yearly totals."""
+    return _local("reimbursements", "CMS beneficiary summary files, annual reimbursements", _REIMBURSEMENTS)
+
+
+def _local(name: str, source: str, table: dict[str, tuple[str, str]]) -> Grouper:
+    return Grouper(
+        name=name,
+        version="1",
+        source=source,
+        licence="Codes are our own",
+        groups=tuple(table),
+        labels={group: label for group, (_, label) in table.items()},
+        prefixes=tuple(("LOCAL", code, number) for number, (code, _) in enumerate(table.values())),
+    )
 
 
 @cache

@@ -1,7 +1,12 @@
 """The standard features for claims and records."""
 
 from riskmodels.errors import SpecError, did_you_mean
-from riskmodels.features.code_groups import drug_classes, laboratory_tests
+from riskmodels.features.code_groups import (
+    chronic_conditions,
+    drug_classes,
+    laboratory_tests,
+    reimbursements,
+)
 from riskmodels.features.feature_set import FeatureSet
 from riskmodels.features.sources import Encounters, Events
 from riskmodels.features.spec import Any, Count, DaysSince, Distinct, Last, Mean, Score, Spec, Static, Sum
@@ -64,10 +69,12 @@ def standard_features(task_name: str = "readmission-30d", role: str | None = Non
         *_drugs(anchor),
         *_laboratory(),
         *_cost(anchor),
+        *_summaries(anchor),
         Score("charlson", role="adjust"),
         *([Score("lace"), Score("hospital")] if of_a_stay else []),
     ]
-    full = FeatureSet(f"standard:{task_name}", specs, [drug_classes(), laboratory_tests()])
+    groupers = [drug_classes(), laboratory_tests(), chronic_conditions(), reimbursements()]
+    full = FeatureSet(f"standard:{task_name}", specs, groupers)
     return full.select(role)
 
 
@@ -268,5 +275,29 @@ def _cost(anchor: str) -> list[Spec]:
             anchor=anchor,
             name="paid_inpatient_365d",
             label="Paid for inpatient care, in dollars",
+        ),
+    ]
+
+
+def _summaries(anchor: str) -> list[Spec]:
+    """Return what a publisher summed up for the last calendar year that was over.
+
+    Chronic conditions are the patient's, so they adjust; what was spent depends on the care and predicts.
+    """
+    return [
+        Any(
+            Events("observation", grouper="chronic_conditions"),
+            _YEAR,
+            anchor=anchor,
+            role="adjust",
+            name="chronic_{group}",
+            label="{group}, flagged in the calendar year before,",
+        ),
+        Last(
+            Events("observation", grouper="reimbursements"),
+            _YEAR,
+            anchor=anchor,
+            name="reimbursed_{group}",
+            label="Medicare payments for {group} in the calendar year before",
         ),
     ]

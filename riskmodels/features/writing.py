@@ -73,10 +73,17 @@ def write_features(
     schema = empty_frame(plan, cases).with_columns(pl.col(whole).cast(pl.Int32)).to_arrow().schema
     # Small whole numbers pack into a few bits: quicker to write than a dictionary of them, and no larger.
     packed = dict.fromkeys(whole, "DELTA_BINARY_PACKED")
+    # To compress what is packed takes time and saves nothing.
+    compression = {name: "none" if name in packed else "snappy" for name in schema.names}
     with (
         atomic_file(path) as temporary,
         pq.ParquetWriter(
-            temporary, schema, write_statistics=False, use_dictionary=False, column_encoding=packed
+            temporary,
+            schema,
+            write_statistics=False,
+            use_dictionary=False,
+            column_encoding=packed,
+            compression=compression,
         ) as writer,
     ):
         waiting: list[pl.DataFrame] = []

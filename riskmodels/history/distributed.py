@@ -14,7 +14,7 @@ import polars as pl
 
 from riskmodels.engines import Engine, Tables
 from riskmodels.history.adapters import Adapter, SourceFile, get_adapter
-from riskmodels.history.numbering import extend, lay_aside
+from riskmodels.history.numbering import coded, lay_aside
 from riskmodels.history.schema import TABLES
 from riskmodels.history.sorting import Numbers, finish_shard, shared_encounters
 from riskmodels.history.staging import Staging, Tally
@@ -48,20 +48,22 @@ def fill_on(
     folder = folder.absolute()
     dropped, noted = Tally(), Tally()
     staging = Staging(folder / STAGING, shards)
-    found = lay_aside(adapter.parts(pieces[0]), staging, dropped, noted, numbered=False)
+    found = lay_aside(adapter.parts(pieces[0]), staging, dropped, noted)
+    staging.store()
     others = dict(enumerate(pieces[1:], start=1))
     reading = _Piece(adapter.name, others, staging.folder, _persons(staging), shards)
     for _, said in engine.run(reading, dict.fromkeys(others), "Reading", unit="piece"):
-        staging.gather(said["chunks"])
+        numbers, found = coded(said["codes"], found)
+        staging.gather(said["chunks"], numbers["code"])
         dropped.add_frame(said["dropped"])
         noted.add_frame(said["noted"])
-        found = extend(found, said["codes"])
     n_shards = shards or default_shards(staging.rows["event"], staging.rows["person"])
+    shared = shared_encounters(staging, n_shards, noted)
+    staging.encounter_hashes.clear()  # no task needs them, and every task is sent the rest
     every = dict.fromkeys(range(n_shards))
     counted = engine.run(_EncounterCounts(staging, n_shards), every, "Counting encounters")
     counts = [int(said["counts"].item()) for _, said in counted]
     starts = [0, *np.cumsum(counts).tolist()]
-    shared = shared_encounters(staging, n_shards, noted)
     finish = _Finish(folder, staging, found, shared, tuple(starts))
     rows: dict[str, list[int]] = {name: [] for name in TABLES}
     spans = []
@@ -91,12 +93,13 @@ class _Piece:
         folder = Path(tempfile.mkdtemp(prefix=f"piece-{number:06d}-", dir=self.folder))
         staging, dropped, noted = Staging(folder / "rows", self.shards), Tally(), Tally()
         parts = get_adapter(self.format).parts(self.pieces[number])
-        found = lay_aside(parts, staging, dropped, noted, persons=persons, numbered=False)
+        found = lay_aside(parts, staging, dropped, noted, persons=persons)
+        staging.store()
         return {
             "chunks": staging.to_frame(),
             "dropped": dropped.to_frame(),
             "noted": noted.to_frame(),
-            "codes": found.select("code_system", pl.col("code_text").alias("code")),
+            "codes": found.sort("code").select("code_system", code="code_text"),
         }
 
 
@@ -108,8 +111,8 @@ class _EncounterCounts:
     n_shards: int
 
     def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
-        found = self.staging.shard("encounter", number, self.n_shards)
-        count = 0 if found is None else found.select("person", "encounter_id").n_unique()
+        found = self.staging.shard("encounter", number, self.n_shards, ["person", "encounter_id"])
+        count = 0 if found is None else found.n_unique()
         return {"counts": pl.DataFrame({"encounters": [count]})}
 
 
@@ -140,4 +143,5 @@ class _Finish:
 def _persons(staging: Staging) -> Path:
     """Return the file in which the persons were laid aside."""
     ((path, _),) = staging.chunks["person"]
+    assert isinstance(path, Path)
     return path

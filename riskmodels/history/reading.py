@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from riskmodels.errors import DataError
@@ -18,6 +19,7 @@ DAYS = ("%Y%m%d", "%Y-%m-%d")
 INSTANTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 TAIL_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def read_csv(
     with plain_csv(path) as plain:
         present = _find_columns(plain, path, fields)
         _check_end(plain, path)
+        _check_widths(plain, path)
         scan = pl.scan_csv(plain, infer_schema=False).select(
             pl.col(actual).alias(name) for name, actual in present.items()
         )
@@ -122,7 +125,10 @@ def _find_columns(plain: Path, path: Path, fields: Mapping[str, Field]) -> dict[
     missing = [name for name, field in fields.items() if name not in present and not field.optional]
     if missing:
         raise DataError(
-            f"the header has no column {_listed(missing)}", file=path, line=1, fix=_advice(missing[0], header)
+            f"the header has no column {_listed(missing)}",
+            file=path,
+            line=1,
+            fix=_advice(missing[0], header, fields),
         )
     for name, actual in present.items():
         if f"{actual}_duplicated_0" in header:
@@ -137,9 +143,11 @@ def _listed(names: list[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _advice(name: str, header: list[str]) -> str:
+def _advice(name: str, header: list[str], fields: Mapping[str, Field]) -> str:
     # The header itself is not shown: in a file that has none its first line is a patient's.
-    near = difflib.get_close_matches(name.casefold(), [column.strip().casefold() for column in header], n=1)
+    taken = {field.casefold() for field in fields}  # a column that is there under its own name is not meant
+    names = [column.strip().casefold() for column in header]
+    near = difflib.get_close_matches(name.casefold(), [known for known in names if known not in taken], n=1)
     if near:
         actual = next(column for column in header if column.strip().casefold() == near[0])
         return f"Hint: did you mean {actual.strip()!r}? Name the column as its publisher does"
@@ -225,6 +233,34 @@ def _check_end(plain: Path, path: Path) -> None:
         )
 
 
+def _check_widths(plain: Path, path: Path) -> None:
+    """Refuse a line with more cells than the header: an unquoted comma moves the cells after it.
+
+    The CSV reader sees that only where it reads every column.
+    """
+    quoted, width, begun = 0, 0, 0
+    with plain.open("rb") as opened:
+        while block := opened.read(BLOCK_BYTES):
+            content = np.frombuffer(block, dtype=np.uint8)
+            marks = np.flatnonzero((content == 34) | (content == 44) | (content == 10))
+            kind = content[marks]
+            parity = np.cumsum(kind == 34) + quoted
+            quoted = int(parity[-1]) % 2 if len(parity) else quoted
+            outside = kind[(parity % 2 == 0) & (kind != 34)]
+            ends = np.flatnonzero(outside == 10)
+            cells = np.diff(ends, prepend=-1)  # commas and one line end: as many as cells
+            if len(cells):
+                cells[0] += begun
+                width = width or int(cells[0])
+                if (cells > width).any():
+                    if (error := _long_line(plain, path)) is not None:
+                        raise error
+                    return  # a quote in the middle of a cell, which is for the reader to judge
+                begun = len(outside) - int(ends[-1]) - 1
+            else:
+                begun += len(outside)
+
+
 def _explained(error: Exception, plain: Path, path: Path) -> DataError:
     """Return what the CSV reader complains of, with the line it is on."""
     with plain.open("rb") as opened:
@@ -235,7 +271,19 @@ def _explained(error: Exception, plain: Path, path: Path) -> DataError:
                 return DataError(
                     "the line is not UTF-8 text", file=path, line=number, fix="save the file as UTF-8"
                 )
-    with plain.open(encoding="utf-8-sig", newline="") as opened:
+    if (long := _long_line(plain, path)) is not None:
+        return long
+    said = str(error).splitlines()[0]
+    return DataError(
+        f"the file cannot be read as CSV ({said[:80]})",
+        file=path,
+        fix="see that every double quote is closed",
+    )
+
+
+def _long_line(plain: Path, path: Path) -> DataError | None:
+    """Return what to say of the first line with more cells than the header, if there is one."""
+    with plain.open(encoding="utf-8-sig", errors="replace", newline="") as opened:
         reader = csv.reader(opened)
         width = len(next(reader, []))
         for cells in reader:
@@ -246,9 +294,4 @@ def _explained(error: Exception, plain: Path, path: Path) -> DataError:
                     line=reader.line_num,
                     fix="put cells that hold a comma between double quotes",
                 )
-    said = str(error).splitlines()[0]
-    return DataError(
-        f"the file cannot be read as CSV ({said[:80]})",
-        file=path,
-        fix="see that every double quote is closed",
-    )
+    return None

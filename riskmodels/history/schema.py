@@ -61,6 +61,7 @@ CODE_SYSTEMS = (
     "ATC",
     "RxNorm",
     "LOINC",
+    "SNOMED",
     "REVENUE",
     "LOCAL",
 )

@@ -1,14 +1,14 @@
 """From rows laid aside to the sorted tables of a shard: duplicates, numbers, order."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
-from riskmodels.history.schema import STORED
-from riskmodels.history.staging import Staging, Tally
+from riskmodels.history.ordering import sort_distinct
+from riskmodels.history.schema import STORED, TABLES
+from riskmodels.history.staging import Staging, Tally, with_columns_of
 
 __all__ = ["Numbers", "finish_shard", "merge_persons", "shared_encounters"]
 
@@ -64,13 +64,6 @@ class Numbers:
         number = pl.int_range(pl.len(), dtype=pl.Int32).alias("code")
         self.vocabulary = ordered.select(number, "code_system", "code_text")
 
-    def codes(self, events: pl.DataFrame) -> pl.Series:
-        """Return the final numbers of the codes of events, which carry the first ones or the text."""
-        if "code_text" not in events.columns:
-            return pl.Series("code", self.final_code[events["code"].to_numpy()], dtype=pl.Int32)
-        text = ["code_system", "code_text"]
-        return events.select(text).join(self.vocabulary, on=text, how="left", maintain_order="left")["code"]
-
     def see(self, *instants: pl.Series) -> None:
         """Widen the range of time."""
         for values in instants:
@@ -86,6 +79,7 @@ def merge_persons(rows: pl.DataFrame, dropped: Tally, noted: Tally) -> pl.DataFr
     Where rows of a person disagree, each column takes its earliest or alphabetically first value, a known sex
     before ``unknown``; how many persons disagree is noted for each column.
     """
+    rows = with_columns_of("person", rows).cast({"sex": pl.String})
     distinct = rows.unique()
     dropped.add("person", DUPLICATE, rows.height - distinct.height)
     columns = [name for name in rows.columns if name != "person_id"]
@@ -104,26 +98,24 @@ def merge_persons(rows: pl.DataFrame, dropped: Tally, noted: Tally) -> pl.DataFr
 def shared_encounters(staging: Staging, n_shards: int, noted: Tally) -> pl.DataFrame:
     """Return person and encounter_id of the encounters whose id more than one person has.
 
-    Ids are compared over all shards by a hash of 64 bits (12 bytes an encounter), then exactly.
+    Ids are compared over all shards by a hash of 64 bits (8 bytes an encounter), then exactly.
     """
-    identity = ("person", "encounter_id")
     empty = pl.DataFrame(schema={"person": pl.Int32, "encounter_id": pl.String})
-    hashes = [
-        rows.select("person", pl.col("encounter_id").hash().alias("hash")).unique()
-        for rows in _shards(staging, "encounter", n_shards)
-    ]
-    if not hashes:
+    if not staging.encounter_hashes:
         return empty
-    suspects = pl.concat(hashes).filter(pl.col("hash").is_duplicated()).get_column("hash").unique()
+    hashes = np.sort(np.concatenate(staging.encounter_hashes))
+    suspects = pl.Series(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]), dtype=pl.UInt64)
     if suspects.is_empty():
         return empty
-    candidates = [
-        rows.select(identity).filter(pl.col("encounter_id").hash().is_in(suspects.implode())).unique()
-        for rows in _shards(staging, "encounter", n_shards)
-    ]
+    candidates = []
+    for number in range(n_shards):
+        rows = staging.shard("encounter", number, n_shards, ["person", "encounter_id"])
+        if rows is not None:
+            hashed = pl.col("encounter_id").hash()
+            candidates.append(rows.filter(hashed.is_in(suspects.implode())).unique())
     shared = pl.concat(candidates).filter(pl.col("encounter_id").is_duplicated())
     noted.add("encounter", SHARED, shared.height)
-    return shared
+    return shared.select(empty.columns)
 
 
 def finish_shard(
@@ -142,13 +134,6 @@ def finish_shard(
     }
 
 
-def _shards(staging: Staging, table: str, n_shards: int) -> Iterator[pl.DataFrame]:
-    for number in range(n_shards):
-        rows = staging.shard(table, number, n_shards)
-        if rows is not None:
-            yield rows
-
-
 def _encounters(
     rows: pl.DataFrame | None, person: pl.DataFrame, numbers: Numbers, dropped: Tally, noted: Tally
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -157,26 +142,39 @@ def _encounters(
     if rows is None:
         table = pl.DataFrame(schema=STORED["encounter"])
         return table, table.select(*identity, "encounter")
-    distinct = rows.unique()
-    dropped.add("encounter", DUPLICATE, rows.height - distinct.height)
-    # Of two versions of a claim the later one counts; the other columns only make the choice repeatable.
-    others = [name for name in distinct.columns if name != "recorded_at"]
-    newest = distinct.sort("recorded_at", *others, nulls_last=False).unique(identity, keep="last")
-    dropped.add("encounter", CONFLICT, distinct.height - newest.height)
-    ordered = newest.sort("person", "start", "end", "encounter_id")
+    twice = rows.select(identity).is_duplicated()
+    if twice.any():
+        rows = pl.concat([rows.filter(~twice), _settled(rows.filter(twice), identity, dropped)])
+    ordered, _ = sort_distinct(rows, ["person", "start", "end", "encounter_id"])
     number = pl.int_range(numbers.next_encounter, numbers.next_encounter + ordered.height, dtype=pl.Int32)
     ordered = ordered.with_columns(number.alias("encounter"))
     numbers.next_encounter += ordered.height
     numbers.see(ordered["start"], ordered["end"])
     ids = ordered.select(*identity, "encounter")
-    apart = numbers.shared.join(person.select("person", "person_id"), on="person", how="inner")
-    ordered = ordered.join(apart, on=identity, how="left", maintain_order="left").with_columns(
-        pl.when(pl.col("person_id").is_null())
-        .then(pl.col("encounter_id"))
-        .otherwise(pl.format("{}@{}", "encounter_id", "person_id"))
-        .alias("encounter_id")
-    )
+    if not numbers.shared.is_empty():
+        apart = numbers.shared.join(person.select("person", "person_id"), on="person", how="inner")
+        ordered = ordered.join(apart, on=identity, how="left", maintain_order="left").with_columns(
+            pl.when(pl.col("person_id").is_null())
+            .then(pl.col("encounter_id"))
+            .otherwise(pl.format("{}@{}", "encounter_id", "person_id"))
+            .alias("encounter_id")
+        )
     return _stored("encounter", ordered), ids
+
+
+def _settled(rows: pl.DataFrame, identity: list[str], dropped: Tally) -> pl.DataFrame:
+    """Return one of the rows of each encounter that is there more than once."""
+    distinct = rows.unique()
+    dropped.add("encounter", DUPLICATE, rows.height - distinct.height)
+    # Of two versions of a claim the later one counts; the other columns only make the choice repeatable.
+    text = distinct.with_columns(
+        pl.col(name).cast(column.dtype) for name, column in TABLES["encounter"].items() if column.options
+    )
+    others = [name for name in rows.columns if name != "recorded_at"]
+    order = text.with_row_index("_row").sort("recorded_at", *others, nulls_last=False)["_row"]
+    newest = distinct[order].unique(identity, keep="last")
+    dropped.add("encounter", CONFLICT, distinct.height - newest.height)
+    return newest
 
 
 def _events(
@@ -184,12 +182,26 @@ def _events(
 ) -> pl.DataFrame:
     if rows is None:
         return pl.DataFrame(schema=STORED["event"])
-    code = numbers.codes(rows)
+    code = pl.Series("code", numbers.final_code[rows["code"].to_numpy()], dtype=pl.Int32)
+    rows = rows.with_columns(code, encounter=_encounter_of(rows, ids, numbers))
     unnamed = rows["encounter_id"].null_count()
-    rows = rows.with_columns(code).join(ids, on=["person", "encounter_id"], how="left")
     noted.add("event", UNRESOLVED, rows["encounter"].null_count() - unnamed)
     numbers.see(rows["time"])
     return _ordered("event", rows, dropped)
+
+
+def _encounter_of(rows: pl.DataFrame, ids: pl.DataFrame, numbers: Numbers) -> pl.Series:
+    """Return the number of the encounter that each event names, null where it is not one of the person's."""
+    if rows["encounter_id"].null_count() == rows.height:
+        return pl.repeat(None, rows.height, dtype=pl.Int32, eager=True)
+    named = rows.select("person", "encounter_id")
+    if not numbers.shared.is_empty():
+        found = named.join(ids, on=["person", "encounter_id"], how="left", maintain_order="left")
+        return found["encounter"]
+    # An id is of one person only: to look for the id alone is quicker.
+    found = named.join(ids, on="encounter_id", how="left", maintain_order="left", suffix="_of")
+    same = pl.when(pl.col("person") == pl.col("person_of")).then(pl.col("encounter"))
+    return found.select(same).to_series()
 
 
 def _stored(table: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -200,13 +212,6 @@ def _ordered(table: str, rows: pl.DataFrame | None, dropped: Tally) -> pl.DataFr
     """Sort a table and leave out rows that are the same as the row before."""
     if rows is None:
         return pl.DataFrame(schema=STORED[table])
-    rows = _stored(table, rows)
-    if rows.is_empty():
-        return rows
-    # A column without values orders nothing, and claims have several.
-    keys = [name for name in ORDER[table] if rows[name].null_count() < rows.height]
-    rows = rows.sort(keys, nulls_last=True)
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in keys)
-    kept = rows.filter(~same | (pl.int_range(pl.len()) == 0))
-    dropped.add(table, DUPLICATE, rows.height - kept.height)
+    kept, again = sort_distinct(_stored(table, rows), ORDER[table])
+    dropped.add(table, DUPLICATE, again)
     return kept

@@ -81,8 +81,8 @@ def write_history(
     Parameters
     ----------
     parts : iterable of Part
-        All parts of ``person`` first, then the others in any order. They are taken one by one: what is in
-        memory is one part, or one shard.
+        All parts of ``person`` first, then the others in any order. They are taken one by one, lazy frames a
+        batch of rows at a time: what is in memory is a few million rows, or one shard.
     path : path
         Where the history goes.
     source_format : str

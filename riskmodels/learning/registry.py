@@ -18,7 +18,7 @@ from riskmodels.files import write_json
 from riskmodels.learning.bundle import ModelBundle
 from riskmodels.learning.gate import Promotion, decide
 from riskmodels.learning.logged import flat, metrics_of, requirements, short, signature, synthetic_example
-from riskmodels.learning.tracking import Tracking, tracking
+from riskmodels.learning.tracking import Tracking, tracking, without_password
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import Evaluation
@@ -301,7 +301,10 @@ def _version(server: Tracking, name: str, version: str | None, alias: str) -> An
         names = [model.name for model in server.client.search_registered_models()]
         if name not in names:
             known = did_you_mean(name, names) if names else "The registry is empty."
-            raise RegistryError(f"there is no registered model {name!r}. {known}") from error
+            raise RegistryError(
+                f"there is no registered model {name!r} in {without_password(server.uri)}. {known}\n"
+                "Fix: train one first, or name another registry with --tracking-uri"
+            ) from error
         versions = server.client.search_model_versions(f"name='{name}'")
         numbers = ", ".join(sorted((str(v.version) for v in versions), key=int))
         aliases = ", ".join(sorted(server.client.get_registered_model(name).aliases)) or "none"

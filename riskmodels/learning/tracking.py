@@ -9,7 +9,7 @@ from typing import Any
 
 from riskmodels.errors import RegistryError
 
-__all__ = ["Tracking", "tracking"]
+__all__ = ["Tracking", "tracking", "without_password"]
 
 SQLITE = "sqlite:///"
 DEFAULT_URI = f"{SQLITE}mlflow.db"
@@ -19,6 +19,8 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    # A server that is away is said to be so within seconds; MLflow's seven retries take many minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
 
@@ -69,7 +71,7 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
         yield Tracking(chosen, mlflow.MlflowClient(tracking_uri=chosen))
     except MlflowException as error:
         first_line = str(error).splitlines()[0]
-        raise RegistryError(f"MLflow at {_without_password(chosen)}: {first_line}") from error
+        raise RegistryError(f"MLflow at {without_password(chosen)}: {first_line}") from error
     finally:
         logging_utils.enable_logging()
         for logger, level in zip(loggers, levels, strict=True):
@@ -77,7 +79,7 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
         mlflow.set_tracking_uri(before)
 
 
-def _without_password(uri: str) -> str:
+def without_password(uri: str) -> str:
     """Return the URI of a tracking server without the user and the password in it."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -184,7 +184,8 @@ class HospitalAcquiredConditions(Program):
 def _measure(table: Table, ids: pl.Series, name: str) -> pl.DataFrame:
     words = name.lower().replace(" ", "[ -]")
     result = table.number(table.column(pattern=f"(cms )?{words} (sir|composite value)"), minimum=0)
-    score = table.number(table.column(pattern=f"(cms )?{words} w z score"))
+    # Winsorised scores are within a few deviations: a score beyond 20 is a slip.
+    score = table.number(table.column(pattern=f"(cms )?{words} w z score"), minimum=-20, maximum=20)
     return pl.DataFrame(
         {
             "facility_id": ids,

@@ -113,6 +113,10 @@ def _supplemental(path: Path, rules: Rules) -> Inputs:
     return Inputs({"hospitals": hospitals, "measures": frame}, {"columns": columns})
 
 
+_LARGEST_RATIO = 10.0
+"""An excess readmission ratio above this is a slip: those published are between 0.4 and 1.8."""
+
+
 def _measure(table: Table, measure: str, label: str, ids: pl.Series, rules: Rules) -> pl.DataFrame:
     counts = measure in rules["measures"]
     indicator = table.text(table.column(pattern=f"penalty indicator for ({label})"))
@@ -125,7 +129,9 @@ def _measure(table: Table, measure: str, label: str, ids: pl.Series, rules: Rule
             ),
             "predicted": pl.Series([None] * len(ids), dtype=pl.Float64),
             "expected": pl.Series([None] * len(ids), dtype=pl.Float64),
-            "excess_readmission_ratio": _column(table, f"err for ({label})", minimum=0),
+            "excess_readmission_ratio": _column(
+                table, f"err for ({label})", minimum=0, maximum=_LARGEST_RATIO
+            ),
             "peer_group_median": _column(table, f"peer group median err for ({label})", minimum=0),
             "published_indicator": _yes_no(table, indicator),
             "drg_payment_ratio": _column(table, f"drg payment ratio for ({label})", minimum=0, maximum=1),
@@ -186,9 +192,14 @@ def _check_supplemental(table: Table, hospitals: pl.DataFrame, measures: pl.Data
         median.n_unique().alias("medians")
     )  # fmt: skip
     for row in several.filter(pl.col("medians") > 1).iter_rows(named=True):
+        group = joined.filter(measure=row["measure"], peer_group=row["peer_group"])
+        group = group.drop_nulls("peer_group_median").with_columns(median.alias("median"))
+        usual = group["median"].mode().sort()[0]
+        other = group.filter(pl.col("median") != usual).row(0, named=True)
         raise DataError(
-            f"peer group {row['peer_group']} has {row['medians']} different medians of {row['measure']}",
-            file=table.path, column=f"Peer group median ERR for {row['measure']}",
+            f"peer group {row['peer_group']} has {row['medians']} different medians of {row['measure']}: "
+            f"{other['peer_group_median']:g} here, {usual:g} elsewhere",
+            file=table.path, column=f"Peer group median ERR for {row['measure']}", line=other["source_line"],
         )  # fmt: skip
 
 

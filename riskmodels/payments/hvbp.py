@@ -8,6 +8,7 @@ import polars as pl
 
 from riskmodels.payments import hvbp_inputs
 from riskmodels.payments.audit import Audit, Line, dollars, number, percent, where
+from riskmodels.payments.hvbp_equity import NOTE, add_bonus, split_files
 from riskmodels.payments.hvbp_inputs import DOMAINS
 from riskmodels.payments.hvbp_scoring import (
     BASE,
@@ -61,14 +62,18 @@ class ValueBasedPurchasing(Program):
     }
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
-        """Read CMS's domain files, or the file of total performance scores."""
-        inputs = hvbp_inputs.read(paths, rules, options)
+        """Read CMS's domain files, or the file of total performance scores.
+
+        A further file (`facility_id, underserved_multiplier`) follows the health equity adjustment that FY
+        2026 was to have.
+        """
+        published, multipliers = split_files(paths, rules)
+        inputs = hvbp_inputs.read(published, rules, options)
         points = measure_points(inputs.frames["measures"], rules)
-        return Inputs(
-            {**inputs.frames, "hospitals": strata_weight(inputs.frames["hospitals"], points)},
-            inputs.options,
-            inputs.notes,
-        )
+        frames = {**inputs.frames, "hospitals": strata_weight(inputs.frames["hospitals"], points)}
+        if multipliers is None:
+            return Inputs(frames, inputs.options, inputs.notes)
+        return Inputs({**frames, "equity": multipliers}, inputs.options, (*inputs.notes, NOTE))
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Compute points, domain scores, totals and, with base payments or a slope, the incentive."""
@@ -82,14 +87,18 @@ class ValueBasedPurchasing(Program):
             how="vertical",
         )
         frame = total_scores(hospitals, domains, rules)
-        frame = _exchange(frame, inputs, rules)
+        equity = inputs.frames.get("equity")
+        divisor = rules["score_divisor"]
+        if equity is not None:
+            frame, divisor = add_bonus(frame, equity, rules), rules["equity_adjustment"]["divisor"]
+        frame = _exchange(frame, inputs, rules, divisor)
         detail = pl.concat([points, extra, survey], how="diagonal").sort(
             "facility_id", "domain", maintain_order=True
         )
         paid = frame["payment_adjustment_factor"].null_count() < frame.height
         scoring = _TOTAL if inputs.frames["measures"].is_empty() else _SCORING + _TOTAL
         used = scoring + (("applicable_percent", "score_divisor") if paid else ())
-        return Settlement(frame, detail, used)
+        return Settlement(frame, detail, used + (("equity_adjustment",) if equity is not None else ()))
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the calculation of one hospital."""
@@ -109,6 +118,11 @@ class ValueBasedPurchasing(Program):
         formula = f"({terms}) / {number(total)}"
         lines += [Line("Total"), Line("total performance score", number(row["total_performance_score"], 12),
                                       formula, rules.cite("domain_weights"))]  # fmt: skip
+        divisor = rules["score_divisor"]
+        if "health_equity_bonus" in row:
+            divisor = rules["equity_adjustment"]["divisor"]
+            lines.append(Line("of which health equity bonus", number(row["health_equity_bonus"]),
+                              source=rules.cite("equity_adjustment")))  # fmt: skip
         if row["payment_adjustment_factor"] is not None:
             cut, base = rules["applicable_percent"], row["base_operating_payments"]
             score = row["total_performance_score"]
@@ -116,7 +130,7 @@ class ValueBasedPurchasing(Program):
                 Line("exchange function slope", number(row["exchange_slope"], 10),
                      source="given" if inputs.options["slope"] else _BUDGET),
                 Line("incentive payment percentage", percent(row["value_based_incentive_percentage"], 8),
-                     f"{percent(cut)} × {number(score)} / {rules['score_divisor']} × slope",
+                     f"{percent(cut)} × {number(score)} / {divisor} × slope",
                      "42 CFR 412.162(b)(3)"),
                 Line("payment adjustment factor", number(row["payment_adjustment_factor"], 10),
                      f"1 + {percent(row['value_based_incentive_percentage'], 8)} − {percent(cut)}",
@@ -142,7 +156,9 @@ class ValueBasedPurchasing(Program):
         )
         nearer = sign * pl.min_horizontal(sign * by_achievement, sign * by_improvement)
         slope = settlement.frame["exchange_slope"].drop_nulls()
-        turn = rules["score_divisor"] / slope[0] if len(slope) else None
+        equity = "equity" in inputs.frames
+        divisor = rules["equity_adjustment"]["divisor"] if equity else rules["score_divisor"]
+        turn = divisor / slope[0] if len(slope) else None
         return (
             settlement.detail.filter(pl.col("measure_score").is_between(0, 9) & t.is_not_null())
             .with_columns(nearer.alias("performance_rate_needed"), following.alias("next_score"))
@@ -157,10 +173,10 @@ def _given(inputs: Inputs) -> pl.DataFrame:
     return inputs.frames["given"].rename({"given_score": "score"})
 
 
-def _exchange(frame: pl.DataFrame, inputs: Inputs, rules: Rules) -> pl.DataFrame:
+def _exchange(frame: pl.DataFrame, inputs: Inputs, rules: Rules, divisor: float) -> pl.DataFrame:
     """Return factors and dollars: slope = Σ reductions / Σ (reductions × TPS / divisor)."""
     cut = rules["applicable_percent"]
-    share = pl.col("total_performance_score") / rules["score_divisor"]
+    share = pl.col("total_performance_score") / divisor
     base = pl.col("base_operating_payments")
     scored = pl.when(share.is_not_null()).then(base)
     pool = frame.select(slope=scored.sum() / (scored * share).sum())["slope"][0]
@@ -174,7 +190,9 @@ def _exchange(frame: pl.DataFrame, inputs: Inputs, rules: Rules) -> pl.DataFrame
         )
         .with_columns(factor.alias("payment_adjustment_factor"))
         .with_columns((base * (pl.col("payment_adjustment_factor") - 1)).alias("net_incentive_dollars"))
-        .select("facility_id", *DOMAINS, "total_performance_score", *(f"{name}_weighted" for name in DOMAINS),
+        .select("facility_id", *DOMAINS, "total_performance_score",
+                *(["health_equity_bonus"] if "health_equity_bonus" in frame.columns else []),
+                *(f"{name}_weighted" for name in DOMAINS),
                 "exchange_slope", "value_based_incentive_percentage", "payment_adjustment_factor",
                 "base_operating_payments", "net_incentive_dollars")
     )  # fmt: skip

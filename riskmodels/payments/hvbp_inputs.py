@@ -137,6 +137,10 @@ def _rates(table: Table, ids: pl.Series, name: str, domain: str) -> pl.DataFrame
         key: table.number(column, minimum=0) if column else pl.Series([None] * len(ids), dtype=pl.Float64)
         for key, column in columns.items()
     }
+    if domain in _SHARES:
+        _check_shares(table, columns, rates)
+    for key in ("floor", "achievement_threshold", "benchmark"):
+        _check_national(table, columns[key], rates[key])
     frame = pl.DataFrame({"facility_id": ids, "measure": name, "domain": domain, **rates})
     frame = frame.with_columns(source_file=pl.lit(str(table.path)), source_line=pl.Series(table.lines))
     rated, threshold = pl.col("performance_rate").is_not_null(), pl.col("achievement_threshold")
@@ -145,6 +149,30 @@ def _rates(table: Table, ids: pl.Series, name: str, domain: str) -> pl.DataFrame
         raise DataError(f"{bad['facility_id'][0]}: threshold and benchmark are missing or equal",
                         file=table.path, column=name, line=bad["source_line"][0])  # fmt: skip
     return frame
+
+
+_SHARES = ("clinical_outcomes", "person_and_community_engagement")
+"""Domains whose rates are shares of patients: at most 1, or 100 in percent."""
+
+
+def _check_shares(table: Table, columns: Mapping[str, str | None], rates: Mapping[str, pl.Series]) -> None:
+    """Refuse a rate above 1, or above 100 where the measure's rates are in percent."""
+    middle = rates["performance_rate"].median()
+    most = 100.0 if isinstance(middle, float) and middle > 1 else 1.0
+    for key, column in columns.items():
+        if column and (rates[key] > most).any():
+            table.number(column, maximum=most)  # names line and value
+
+
+def _check_national(table: Table, column: str | None, values: pl.Series) -> None:
+    """Refuse a standard that differs between hospitals: floor, threshold and benchmark are national."""
+    known = values.drop_nulls()
+    if not column or known.n_unique() < 2:
+        return
+    usual = float(known.mode().sort()[0])
+    row = int((values != usual).fill_null(False).arg_max() or 0)
+    raise DataError(f"{values[row]:g} here and {usual:g} for other hospitals, and it is one for all",
+                    file=table.path, column=column, line=table.lines[row])  # fmt: skip
 
 
 def _surgical_site(table: Table, ids: pl.Series) -> pl.DataFrame:

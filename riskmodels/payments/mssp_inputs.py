@@ -19,8 +19,8 @@ _TRACKS = {
     **{f"basic_{level}": level.upper() for level in "abcde"}, "enhanced": "EN",
 }  # fmt: skip
 _WORDS = {"enhanced": "EN", "en": "EN", **{letter.lower(): letter for letter in "ABCDE"}}
-_PERCENT = {"minimum_savings_rate": 0.2, "quality_score": 1.5}
-"""A rate whose largest figure is above this is in percent: CMS has printed 0.0218, 2.18% and 2.18."""
+_RATES = {"minimum_savings_rate": 0.2, "quality_score": 1.0}
+"""The most that a rate can be; figures above it are in percent: CMS has printed 0.0218, 2.18% and 2.18."""
 
 
 def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
@@ -52,7 +52,7 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
             "met_standard": _flag(table, "Met_QPS"),
             "met_alternative": _flag(table, "Met_AltQPS"),
             "disaster_adjustment": _optional(table, "DisAdj").abs().fill_null(0.0),
-            "revenue_limited": _flag(table, "RevLossLimit"),
+            "revenue_limited": _optional(table, "RevLossLimit") == 1,
             "revenue_category": _text(table, "Rev_Exp_Cat"),
             "start_year": _start(table),
             "source_line": pl.Series(table.lines),
@@ -74,6 +74,13 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
 
 def _check_year(table: Table, rules: Rules) -> None:
     column = table.find("year")
+    # Later files have no such column: their names say PY2022.
+    named = re.search(r"PY[ _-]?(20\d\d)", table.path.stem, re.IGNORECASE)
+    if column is None and named and int(named[1]) != rules.year:
+        raise DataError(
+            f"the file's name says performance year {named[1]}, and the rules asked for are of {rules.year}",
+            file=table.path, fix=f"give --year {named[1]}, or rename the file",
+        )  # fmt: skip
     years = table.number(column, integer=True) if column else pl.Series([rules.year])
     wrong = (years != rules.year).fill_null(False)
     if wrong.any():
@@ -124,9 +131,10 @@ def _rate(table: Table, name: str, column: str) -> pl.Series:
     if found is None:
         return pl.Series([None] * table.frame.height, dtype=pl.Float64)
     rates = table.number(found, minimum=0)
-    largest = rates.max()
-    in_percent = isinstance(largest, float) and largest > _PERCENT[name]
-    return rates / 100 if in_percent else rates
+    # The middle of the file tells the unit: one cell that is wrong by far does not change it for all.
+    middle = rates.filter(rates > 0).median()
+    most, unit = _RATES[name], 100.0 if isinstance(middle, float) and middle > _RATES[name] else 1.0
+    return table.number(found, minimum=0, maximum=most * unit) / unit
 
 
 def _optional(table: Table, name: str) -> pl.Series:
@@ -135,7 +143,10 @@ def _optional(table: Table, name: str) -> pl.Series:
 
 
 def _flag(table: Table, name: str) -> pl.Series:
-    return _optional(table, name) == 1
+    column = table.find(name)
+    if column is None:
+        return _optional(table, name) == 1
+    return table.number(column, minimum=0, maximum=1, integer=True) == 1
 
 
 def _text(table: Table, name: str) -> pl.Series:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from synpuf_files import write_source
 
+from riskmodels.datasets import simulate
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.engines.base import ShardFunction
 from riskmodels.engines.tasks import from_arrow, to_arrow
@@ -13,6 +14,7 @@ from riskmodels.errors import DataError
 from riskmodels.history import ingest
 from riskmodels.history.adapters import get_adapter
 from riskmodels.history.adapters.mimic_iv import EVENTS
+from riskmodels.history.exporting import export
 
 
 class Apart:
@@ -71,6 +73,17 @@ def test_mimic_iv_in_pieces(shared_data: Path, tmp_path: Path) -> None:
     assert {file.table for piece in pieces[1:] for file in piece} == set(EVENTS)
     here = ingest("mimic-iv", published, tmp_path / "here")
     there = ingest("mimic-iv", published, tmp_path / "there", engine=Apart())
+    assert files(here.path) == files(there.path)
+
+
+def test_files_that_explain_each_other_are_one_piece(tmp_path: Path) -> None:
+    """Read whole, and the shards finished apart: here a MEDS dataset."""
+    history = simulate(300, seed=1).write(tmp_path / "H")
+    export("meds", history, tmp_path / "meds")
+    assert len(get_adapter("meds").pieces(get_adapter("meds").find(tmp_path / "meds"))) == 1
+    here = ingest("meds", tmp_path / "meds", tmp_path / "here", shards=3)
+    there = ingest("meds", tmp_path / "meds", tmp_path / "there", shards=3, engine=Apart())
+    assert here.manifest.rows["event"] > 1000
     assert files(here.path) == files(there.path)
 
 

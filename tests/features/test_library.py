@@ -10,6 +10,7 @@ from riskmodels.cohorts import build_cohort, load_task
 from riskmodels.datasets import simulate
 from riskmodels.errors import SpecError
 from riskmodels.features import FeatureSet, build_features, standard_features
+from riskmodels.features.code_groups import chronic_conditions
 from riskmodels.features.describing import markdown_table
 from riskmodels.features.library import DISCHARGE_TASKS, POPULATION_TASKS
 
@@ -32,7 +33,9 @@ def test_benchmarks_adjust_only_for_what_the_patient_brought():
     columns = standard_features(role="adjust").columns
     assert {column.role for column in columns} == {"adjust"}
     sources = {column.source for column in columns if column.aggregation not in ("static", "score")}
-    assert sources == {"event: diagnosis"}
+    assert sources == {"event: diagnosis", "event: observation"}
+    yearly = {column.name for column in columns if column.source == "event: observation"}
+    assert yearly == {f"chronic_{group}" for group in chronic_conditions().groups}
     assert all("stay" not in (column.window or "") for column in columns)
     facts = {column.name for column in columns if column.aggregation == "static"}
     assert facts == {"age", "sex", "orig_disability", "esrd", "principal_diagnosis_group"}

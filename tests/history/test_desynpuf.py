@@ -274,6 +274,23 @@ def test_esrd_is_what_was_known_when_the_year_began(synpuf):
     assert coverage["esrd"].to_list() == [None, False, True]
 
 
+def test_a_years_summary_is_known_when_the_year_is_over(synpuf):
+    """Conditions and payments of a year are events at its end; a year that ends with a death has none."""
+    years = {
+        2008: [
+            {"DESYNPUF_ID": "A", "SP_CHF": "1", "SP_COPD": "2", "MEDREIMB_IP": "5000.00", "MEDREIMB_OP": "0"}
+        ],
+        2009: [{"DESYNPUF_ID": "A", "SP_CHF": "1", "BENE_DEATH_DT": "20091101"}],
+    }
+    events = ingested(synpuf(years=years, inpatient=[STAY])).table("event").collect()
+    summary = events.filter(pl.col("kind") == "observation").sort("code")
+    over = datetime(2009, 1, 1)
+    assert summary.select("time", "code", "value").rows() == [
+        (over, "CCW:CHF", 1.0),
+        (over, "REIMBURSED:IP", 5000.0),
+    ]
+
+
 def test_packed_files_and_other_cases_of_names_give_the_same_history(synpuf, tmp_path):
     """Zipped, gzipped and renamed in case, the same rows give the same tables."""
     plain = synpuf(inpatient=[STAY], outpatient=[{**VISIT, "CLM_ID": "1"}])

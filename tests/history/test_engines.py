@@ -1,15 +1,40 @@
 """The adapters' transformations give the same rows on another engine of narwhals as on Polars."""
 
+from datetime import datetime
+
 import narwhals as nw
 import polars as pl
 import pytest
 
-from riskmodels.history.adapters import desynpuf, get_adapter, mimic_iv, mimic_iv_tables
+from riskmodels.history.adapters import (
+    desynpuf,
+    get_adapter,
+    institutional,
+    meds_tables,
+    mimic_iv,
+    mimic_iv_tables,
+    omop,
+    omop_tables,
+    synthea,
+    synthea_tables,
+    tuva,
+    tuva_tables,
+)
 from riskmodels.history.adapters import desynpuf_tables as synpuf
+from riskmodels.history.adapters.tabular import whole_table
 from riskmodels.history.reading import Field, read_whole_csv
 
 duckdb = pytest.importorskip("duckdb")
 
+MEDS_WORDS = (
+    "facility_id",
+    "provider_id",
+    "admission_type",
+    "admission_source",
+    "discharge_disposition",
+    "drg",
+    "unit",
+)
 VALUES = {
     "text": ["1", "2", None, "99283", "Y", "OTHER"],
     "number": [1.0, 12.0, None, 7.0, 0.5, 100.0],
@@ -102,3 +127,99 @@ def test_mimic_iv(shared_data):
     assert_same(mimic_iv_tables.diagnoses, tables["diagnoses_icd"], tables["admissions"])
     for table, transform in mimic_iv.EVENTS.items():
         assert_same(transform, tables[table])
+
+
+def test_synthea(shared_data):
+    """All of Synthea's transformations, on an export."""
+    files = get_adapter("synthea").find(shared_data / "patients" / "synthea_csv_nj")
+    read = {file.table: whole_table(file, synthea.FIELDS[file.table]) for file in files}
+    assert_same(synthea_tables.persons, read["patients"])
+    assert_same(synthea_tables.encounters, read["encounters"])
+    assert_same(synthea_tables.reasons, read["encounters"])
+    spans = read["payer_transitions"].with_columns(pl.lit(datetime(2025, 9, 23)).dt.date().alias("last_day"))
+    assert_same(synthea_tables.coverage, spans, read["payers"], read["patients"])
+    for kind in ("diagnosis", "procedure"):
+        assert_same(synthea_tables.codes, read["conditions"], read["encounters"], kind=kind)
+    for table, transform in synthea.EVENTS.items():
+        assert_same(transform, read[table])
+    number = pl.lit(1.5).alias("VALUE")
+    assert_same(synthea_tables.observations, made_up(synthea.FIELDS["observations"]).with_columns(number))
+
+
+def test_omop(shared_data):
+    """All of the transformations of OMOP tables, on a published database."""
+    files = get_adapter("omop").find(shared_data / "patients" / "omop_synthea27nj" / "Synthea27Nj_5.4.zip")
+    read = {file.table: whole_table(file, omop.FIELDS[file.table]) for file in files}
+    details = read["visit_detail"].rename({"visit_detail_concept_id": "visit_concept_id"})
+    visits = read["visit_occurrence"]
+    kinds, places = omop.kinds_by_name(read["concept"], visits), omop.places_by_name(read["concept"], visits)
+    assert_same(omop_tables.persons, read["person"], read["death"])
+    assert_same(omop_tables.coverage, read["observation_period"])
+    assert_same(omop_tables.encounters, visits, details, kinds, places)
+    codes = assert_same(omop_tables.vocabulary, read["concept"])
+    positions = pl.DataFrame(
+        {"concept_id": ["32902"], "position": [1]}, schema_overrides={"position": pl.Int32}
+    )
+    rows = read["condition_occurrence"].rename(omop.CONDITION_NAMES)
+    assert_same(omop_tables.conditions, rows, codes, visits, positions)
+    for table, (kind, _, names) in omop.EVENTS.items():
+        rows = omop._with_all(read[table].rename(names)).head(2000)
+        assert_same(omop_tables.events, rows, codes, kind=kind)
+
+
+def test_meds():
+    """Rows of a dataset, with what their codes say."""
+    roles = ["birth", "sex", "start", "end", "covered", "uncovered", "event"]
+    rows = pl.DataFrame(
+        {
+            "role": [roles[n % 7] for n in range(84)],
+            "person_id": [f"p{n // 28}" for n in range(84)],
+            "encounter_id": [None if n // 7 % 4 == 3 else f"e{n // 7}" for n in range(84)],
+            "coverage_span": [str(n // 7) for n in range(84)],
+            "word": [["inpatient", "female"][n % 7 == 1] for n in range(84)],
+            "code_system": ["LOINC"] * 84,
+            "event_code": ["718-7"] * 84,
+            "time": [datetime(2020, 1, 1 + n // 7, n % 7) for n in range(84)],
+            **{name: ["true"] * 84 for name in meds_tables.FLAGS},
+            **{name: ["urgent"] * 84 for name in MEDS_WORDS},
+            **{name: [1.5] * 84 for name in ("numeric_value", "quantity", "days_supply", "paid", "allowed")},
+            "position": pl.Series([1] * 84, dtype=pl.Int32),
+            "recorded_at": [datetime(2020, 2, 1)] * 84,
+        }
+    )
+    for transform in (
+        meds_tables.persons,
+        meds_tables.encounters,
+        meds_tables.coverage,
+        meds_tables.contacts,
+        meds_tables.events,
+    ):
+        assert_same(transform, rows)
+
+
+def test_tuva(shared_data):
+    """Tuva's transformations and those of institutional claims, on the sample."""
+    files = get_adapter("tuva").find(shared_data / "patients" / "tuva_claims_sample")
+    read = {file.table: whole_table(file, tuva.FIELDS[file.table]) for file in files}
+    claims = next(file for file in files if file.table == "medical_claim")
+    same = {name: tuva._same_names(frame, name, claims) for name, frame in read.items()}
+    spans = same["eligibility"].with_columns(pl.lit(datetime(2018, 12, 31)).dt.date().alias("last_day"))
+    assert_same(tuva_tables.persons, spans)
+    assert_same(tuva_tables.coverage, spans)
+    assert_same(tuva_tables.pharmacy, same["pharmacy_claim"])
+    lines = assert_same(tuva_tables.institutional_lines, same["medical_claim"])
+    others = assert_same(tuva_tables.professional_lines, same["medical_claim"])
+    rows = assert_same(institutional.claims, lines)
+    for repeated in (True, False):
+        bills = assert_same(institutional.encounters, rows, repeated=repeated)
+    billed = assert_same(tuva_tables.visits_of_institutions, bills)
+    visits = assert_same(tuva_tables.professional, others, billed)
+    coded = tuva._same_names(whole_table(claims, tuva.CODED), "medical_claim", claims)
+    links = tuva._links(bills, visits)
+    coded = coded.join(links, on=["person_id", "claim_id", "institutional"]).with_columns(
+        pl.col("paid_date").cast(pl.Datetime("us")).alias("recorded_at")
+    )
+    for kind in ("diagnosis", "procedure"):
+        assert_same(tuva_tables.codes, coded, kind=kind, n=1)
+    assert_same(tuva_tables.hcpcs, coded)
+    assert_same(tuva_tables.revenue, coded)

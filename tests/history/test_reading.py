@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from riskmodels.errors import DataError
+from riskmodels.history import reading
 from riskmodels.history.reading import Field, read_csv, read_whole_csv
 
 FIELDS = {"ID": Field(), "DAY": Field("day"), "AT": Field("instant"), "PAID": Field("number")}
@@ -129,6 +130,28 @@ def test_a_missing_column_comes_with_advice(tmp_path, header, hint):
     path.write_bytes(header + b"1\n")
     with pytest.raises(DataError, match=hint):
         read_whole_csv(path, FIELDS)
+
+
+def test_advice_names_no_column_that_is_there_for_itself(tmp_path):
+    """CLM_FROM_DT is not what CLM_ADMSN_DT is called now: it is wanted too, and found."""
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"CLM_FROM_DT,ADMIT\n20080131,20080131\n")
+    with pytest.raises(DataError, match="the file has 2 columns with other names"):
+        read_whole_csv(path, {"CLM_FROM_DT": Field(), "CLM_ADMSN_DT": Field()})
+
+
+@pytest.mark.parametrize("block", [7, 1 << 24], ids=["small blocks", "one block"])
+def test_a_line_of_more_cells_is_an_error_where_not_all_columns_are_read(tmp_path, monkeypatch, block):
+    """A comma without quotes would move the cells after it; one in quotes, and a line break, are text."""
+    monkeypatch.setattr(reading, "BLOCK_BYTES", block)
+    path = tmp_path / "x.csv"
+    content = b'ID,NOTE,PAID\n1,"a, ""b""\nc,d",5\n2,"",6\n3,x\n'
+    path.write_bytes(content + b"4,y,8\n")
+    assert read_whole_csv(path, {"ID": Field()})["ID"].to_list() == ["1", "2", "3", "4"]
+    path.write_bytes(content + b"4,y,z,8\n5,z,9\n")
+    with pytest.raises(DataError, match="the line has 4 cells and the header 3") as error:
+        read_whole_csv(path, {"ID": Field()})
+    assert error.value.line == 6
 
 
 def test_a_file_without_header_shows_no_patient(tmp_path):

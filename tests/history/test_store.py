@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from riskmodels.errors import DataError, StoreError
-from riskmodels.history import Part, open_history, write_history
+from riskmodels.history import Part, open_history, staging, write_history
 from riskmodels.history.schema import STORED, TABLES
 
 
@@ -131,6 +131,20 @@ def test_many_chunks_and_shards_give_the_same_bytes(write, parts, bytes_of, tmp_
     person, event = parts({"person": persons, "event": events})
     chunks = [Part("event", event.frame[i : i + 500], str(i)) for i in range(5500, -1, -500)]
     again = write_history([person, *chunks], tmp_path / "again", source_format="test")
+    assert bytes_of(again.path) == bytes_of(whole.path)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+@pytest.mark.parametrize("lazy", [False, True], ids=["frames", "lazy frames"])
+def test_rows_at_hand_at_once_change_nothing(
+    small, write, parts, bytes_of, tmp_path, monkeypatch, batch, lazy
+):
+    """Rows that are laid aside in files, a few at a time, give the bytes of rows that fit in memory."""
+    small = {name: rows + rows[:1] for name, rows in small.items()}
+    whole = write(small, shards=2)
+    monkeypatch.setattr(staging, "BATCH", batch)
+    cut = [Part(part.table, part.frame.lazy() if lazy else part.frame, part.label) for part in parts(small)]
+    again = write_history(cut, tmp_path / "again", source_format="test", shards=2)
     assert bytes_of(again.path) == bytes_of(whole.path)
 
 

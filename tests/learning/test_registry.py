@@ -251,9 +251,9 @@ def test_mlflow_is_quiet(
 
 
 def test_a_password_is_not_shown() -> None:
-    from riskmodels.learning.tracking import _without_password
+    from riskmodels.learning.tracking import without_password
 
-    assert _without_password("postgresql://me:secret@db/mlflow") == "postgresql://db/mlflow"
+    assert without_password("postgresql://me:secret@db/mlflow") == "postgresql://db/mlflow"
 
 
 def test_the_tracking_uri_of_others_is_left_alone(

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import Payment, load_rules, pay
 from riskmodels.payments.bpci_advanced import PROGRAM
+from riskmodels.payments.bundles import Bundle
+from riskmodels.payments.cjr import PROGRAM as JOINTS
 from riskmodels.payments.program import Inputs
+from riskmodels.payments.team import PROGRAM as TEAM
 
 Settle = Callable[..., Payment]
 
@@ -202,3 +205,40 @@ def test_higher_costs_never_pay_more_and_a_fifth_of_the_target_bounds_the_paymen
         paid.append(PROGRAM.settle(inputs, load_rules("bpci-advanced", 2020)).frame["payment"][0])
     assert paid[1] <= paid[0] + 1e-12
     assert all(abs(value) <= 0.2 + 1e-12 for value in paid)
+
+
+@pytest.mark.parametrize(
+    ("program", "year", "track", "least", "most"),
+    [(TEAM, 2027, "1", 0.0, 0.10), (TEAM, 2027, "2", 0.05, 0.05), (TEAM, 2027, "3", 0.20, 0.20),
+     (JOINTS, 2016, None, 0.0, 0.05), (JOINTS, 2019, None, 0.20, 0.20)],
+    ids=["team-1", "team-2", "team-3", "cjr-2016", "cjr-2019"],
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+@given(spent=st.floats(0, 3), more=st.floats(0, 1), score=st.floats(0, 1), better=st.floats(0, 1))
+def test_costs_never_raise_and_quality_never_lowers_what_a_bundle_pays(
+    program: Bundle, year: int, track: str | None, least: float, most: float, spent: float, more: float,
+    score: float, better: float,
+) -> None:  # fmt: skip
+    rules = load_rules(program.name, year)
+
+    def paid(cost: float, quality: float) -> float:
+        episodes = pl.DataFrame(
+            {"participant_id": ["P"], "episode_category": ["x"], "target_price": [1.0], "cost": [cost],
+             "winsor_low": [None], "winsor_high": [None], "natural_disaster": [False], "source_file": ["f"],
+             "source_line": [1]},
+            schema_overrides={"winsor_low": pl.Float64, "winsor_high": pl.Float64},
+        )  # fmt: skip
+        participants = pl.DataFrame(
+            {"participant_id": ["P"], "composite_quality_score": [quality * program.maximum_score],
+             "rural": [False], "track": [track]},
+            schema_overrides={"track": pl.String},
+        )  # fmt: skip
+        inputs = Inputs({"episodes": episodes, "participants": participants})
+        return float(program.settle(inputs, rules).frame["payment"][0])
+
+    payment = paid(spent, score)
+    assert paid(spent + more, score) <= payment + 1e-12
+    # At the loss limit of CJR, a share of a price that rises with quality, better quality owes a little more.
+    if payment > -0.97 * least or program is TEAM:
+        assert paid(spent, min(1.0, score + better)) >= payment - 1e-12
+    assert -least - 1e-12 <= payment <= most + 1e-12

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskmodels.errors import DataError
+from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import load_rules, pay
 from riskmodels.payments.hvbp_scoring import measure_points
 
@@ -146,6 +146,29 @@ class TestExchange:
             None,
         ]  # two domains are too few
         assert "42 CFR 412.162(c)" in str(payment.audit("010003"))
+
+    def test_the_equity_bonus_that_was_removed_is_followed_only_when_asked_for(
+        self, totals: Path, tmp_path: Path
+    ) -> None:
+        """By hand: all four domains in the top, middle and bottom third give 16, 8 and 0 points."""
+        equity, base = tmp_path / "equity.csv", tmp_path / "base.csv"
+        equity.write_text("facility_id,underserved_multiplier\n010001,0.9\n010002,0.25\n010003,0.9\n")
+        rows = [f"01000{n},10000000" for n in (1, 2, 3, 4)]
+        base.write_text("\n".join(["facility_id,base_operating_payments", *rows]), encoding="utf-8")
+        totals.write_text(totals.read_text().replace("2024,", "2026,"))
+        totals.write_text("\n".join(totals.read_text().splitlines()[:4]))  # the three with all domains
+        payment = pay("hvbp", [totals, equity], year=2026, base_payments=base)
+        assert payment.frame["health_equity_bonus"].to_list() == pytest.approx([0, 2, 10])
+        assert payment.frame["total_performance_score"].to_list() == pytest.approx([20, 42, 70])
+        assert payment.frame["exchange_slope"][0] == pytest.approx(3 * 110 / 132)
+        assert payment.frame["net_incentive_dollars"].sum() == pytest.approx(0, abs=1e-6)
+        assert "equity_adjustment" in payment.unverified
+        assert "CMS pays no such bonus" in str(payment.audit("010003"))
+        without = pay("hvbp", totals, year=2026, base_payments=base)
+        assert without.frame["total_performance_score"].to_list() == [20, 40, 60]
+        assert "health_equity_bonus" not in without.frame.columns
+        with pytest.raises(SpecError, match="no health equity adjustment in 2024"):
+            pay("hvbp", [totals, equity], year=2024)
 
     def test_a_given_slope_is_taken(self, totals: Path) -> None:
         factors = pay("hvbp", totals, year=2024, slope=3).frame["payment_adjustment_factor"].to_list()

@@ -241,3 +241,12 @@ def test_spending_more_never_earns_more_and_limits_hold(
     limits = {"A": 0.1, "B": 0.1, "C": 0.1, "D": 0.1, "E": 0.1, "EN": 0.2}
     floors = {"A": 0.0, "B": 0.0, "C": 0.01, "D": 0.02, "E": 0.04, "EN": 0.15}
     assert -floors[track] * benchmark - 1 <= earned <= limits[track] * benchmark + 1
+
+
+def test_a_file_whose_name_says_another_year_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "PY2022_results.csv"
+    header = "ACO_ID,Current_Track,N_AB,MinSavPerc,QualScore,Met_QPS,ABtotBnchmk,ABtotExp"
+    path.write_text(header + "\nA1,B,10000,3.00%,90%,1,100000000,90000000\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"name says performance year 2022.*of 2021"):
+        pay("mssp", path, year=2021)
+    assert pay("mssp", path, year=2022).frame.height == 1

@@ -1,10 +1,13 @@
 """Reading tables as they are published."""
 
+import csv
+import re
 from pathlib import Path
 
 import pytest
 
 from riskmodels.errors import DataError
+from riskmodels.payments import pay
 from riskmodels.payments.reading import read_table
 
 
@@ -81,3 +84,47 @@ def test_a_missing_column_names_the_nearest(tmp_path: Path) -> None:
     table = read_table(_write(tmp_path, "id,payments\na,1\n"), ("id",))
     with pytest.raises(DataError, match="did you mean 'payments'"):
         table.column("payment")
+
+
+def _changed(shared_data: Path, tmp_path: Path, name: str, line: int, column: str, value: str) -> Path:
+    """Return a copy of a published file with one cell changed; lines count from 1, the header's included."""
+    lines = list(csv.reader((shared_data / "payments" / name).read_text("utf-8-sig").splitlines()))
+    header = next(row for row in lines if column in row)
+    lines[line - 1][header.index(column)] = value
+    path = tmp_path / Path(name).name
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("program", "year", "name", "column", "value", "message"),
+    [
+        ("mssp", 2022, "mssp/PY2022.csv", "QualScore", "7063", "'7063' is above 1"),
+        ("mssp", 2022, "mssp/PY2022.csv", "MinSavPerc", "384", "'384' is above 0.2"),
+        ("mssp", 2022, "mssp/PY2022.csv", "Met_QPS", "-1", "'-1' is below 0"),
+        ("mssp", 2022, "mssp/PY2022.csv", "N_AB", "-5194", "'-5194' is below 1"),
+        ("mssp", 2022, "mssp/PY2022.csv", "ABtotBnchmk", "1000", "is not"),
+        ("hac", 2024, "hvbp_fy2024/FY_2024_HAC_Reduction_Program_Hospital.csv", "CDI W Z Score", "604",
+         "'604' is above 20"),
+        ("hrrp", 2025, "hrrp/FY2025_Final_Rule_Supplemental_File.csv", "ERR for HF", "10439",
+         "'10439' is above 10"),
+        ("hrrp", 2025, "hrrp/FY2025_Final_Rule_Supplemental_File.csv", "Peer group median ERR for HF", "0.5",
+         "0.5 here"),
+        ("hvbp", 2024, "hvbp_fy2024/hvbp_clinical_outcomes.csv", "MORT-30-HF Performance Rate", "85",
+         "'85' is above 1"),
+        ("hvbp", 2024, "hvbp_fy2024/hvbp_clinical_outcomes.csv", "MORT-30-HF Benchmark", "0.95",
+         "0.95 here and"),
+    ],
+    ids=["quality", "minimum-savings-rate", "flag", "negative-count", "contradiction", "z-score",
+         "excess-ratio", "median", "rate", "benchmark"],
+)  # fmt: skip
+def test_a_wrong_cell_of_a_published_file_is_refused_with_its_place(
+    shared_data: Path, tmp_path: Path, program: str, year: int, name: str, column: str, value: str,
+    message: str,
+) -> None:  # fmt: skip
+    path = _changed(shared_data, tmp_path, name, 4, column, value)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        pay(program, path, year=year)
+    assert path.name in str(caught.value)
+    assert "line 4" in str(caught.value)

@@ -8,7 +8,14 @@ from riskmodels.history.adapters.base import Adapter, SourceFile
 __all__ = ["FORMATS", "Adapter", "SourceFile", "get_adapter"]
 
 # Name on the command line -> module; each module has a function `adapter`.
-FORMATS = {"desynpuf": "desynpuf", "mimic-iv": "mimic_iv"}
+FORMATS = {
+    "desynpuf": "desynpuf",
+    "mimic-iv": "mimic_iv",
+    "tuva": "tuva",
+    "synthea": "synthea",
+    "omop": "omop",
+    "meds": "meds",
+}
 
 
 def get_adapter(name: str) -> Adapter:

@@ -62,7 +62,10 @@ class Adapter(Protocol):
         """Read all files, or those of a piece: all parts of table ``person``, then the others."""
 
     def pieces(self, files: Sequence[SourceFile]) -> list[list[SourceFile]]:
-        """Divide the files into what can be read apart; all persons are in the first piece."""
+        """Divide the files into what can be read apart; all persons are in the first piece.
+
+        One piece where the files explain each other.
+        """
 
 
 def run(

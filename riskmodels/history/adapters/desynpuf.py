@@ -74,6 +74,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "BENE_HI_CVRAGE_TOT_MONS": NUMBER,
         "BENE_SMI_CVRAGE_TOT_MONS": NUMBER,
         "BENE_HMO_CVRAGE_TOT_MONS": NUMBER,
+        **{f"SP_{name}": Field(optional=True) for name in tables.CONDITIONS},
+        **{f"MEDREIMB_{name}": Field("number", optional=True) for name in tables.PAYMENTS},
     },
     "inpatient": {
         **INSTITUTIONAL,
@@ -122,7 +124,7 @@ class DeSynpuf:
     """CMS Linkable 2008-2010 Medicare DE-SynPUF: synthetic beneficiaries, ICD-9 claims of three years."""
 
     name = "desynpuf"
-    version = 2
+    version = 3
     description = "CMS DE-SynPUF 2008-2010 CSV files as published, any number of samples"
 
     def find(self, source: Path) -> list[SourceFile]:
@@ -168,6 +170,7 @@ class DeSynpuf:
             beneficiaries = pl.concat(years)
             yield Part("person", run(tables.persons, beneficiaries), label)
             spans.append(Part("coverage", run(tables.coverage, beneficiaries).collect(), label))
+            spans.append(Part("event", run(tables.annual_summaries, beneficiaries).collect(), label))
         yield from spans
         readers = {"carrier": _carrier, "drug": _drugs, "inpatient": _claims, "outpatient": _claims}
         for file in files:

@@ -4,7 +4,7 @@ Columns are those of the CMS Linkable 2008-2010 Medicare Data Entrepreneurs' Syn
 1.0) and its codebook. What they were found to hold, and what follows from it, is in docs/history.md.
 """
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import narwhals as nw
 
 __all__ = [
+    "CONDITIONS",
     "ED_VISITS",
+    "PAYMENTS",
+    "annual_summaries",
     "carrier_encounters",
     "carrier_lines",
     "claim_codes",
@@ -33,6 +36,21 @@ ED_VISITS = ("99281", "99282", "99283", "99284", "99285")  # CPT: emergency depa
 MASKED = ("OTHER", "OTH")  # what CMS wrote in place of rare codes
 SEXES = {"1": "male", "2": "female"}
 RACES = {"1": "white", "2": "black", "3": "other", "5": "hispanic"}
+# Flags of the Chronic Conditions Data Warehouse (CCW), and what Medicare reimbursed, of a calendar year.
+CONDITIONS = (
+    "ALZHDMTA",
+    "CHF",
+    "CHRNKIDN",
+    "CNCR",
+    "COPD",
+    "DEPRESSN",
+    "DIABETES",
+    "ISCHMCHT",
+    "OSTEOPRS",
+    "RA_OA",
+    "STRKETIA",
+)
+PAYMENTS = ("IP", "OP", "CAR")
 CARRIER_LINES = 13
 SEGMENT_LINES = 45
 
@@ -133,6 +151,38 @@ def coverage(beneficiaries: Frame) -> Frame:
         )
         .select("person_id", "start_date", "end_date", "payer", nw.col("esrd_before").alias("esrd"))
     )
+
+
+def annual_summaries(beneficiaries: Frame) -> Frame:
+    """Return table event from the yearly summaries: chronic conditions and reimbursements of a year.
+
+    They sum up a whole year, so they are dated when it is over, at the start of the next: earlier they would
+    tell what is still to come. The year of a death has none.
+    """
+    over = nw.lit(None, dtype=nw.Datetime("us"))
+    for year in YEARS:
+        over = nw.when(nw.col("year") == year).then(nw.lit(datetime(year + 1, 1, 1))).otherwise(over)
+    alive = nw.coalesce(nw.col("BENE_DEATH_DT").dt.year() > nw.col("year"), nw.lit(True))
+    living = beneficiaries.filter(alive).with_columns(over.alias("time"))
+    flags = [
+        (f"CCW:{name}", nw.lit(1.0), nw.col(f"SP_{name}") == "1") for name in CONDITIONS
+    ]  # 1 is yes and 2 is no
+    money = [
+        (f"REIMBURSED:{name}", nw.col(f"MEDREIMB_{name}"), nw.col(f"MEDREIMB_{name}") > 0)
+        for name in PAYMENTS
+    ]
+    pieces = [
+        living.filter(there).select(
+            nw.col("DESYNPUF_ID").alias("person_id"),
+            "time",
+            nw.lit("observation").alias("kind"),
+            nw.lit("LOCAL").alias("code_system"),
+            nw.lit(code).alias("code"),
+            value.alias("value"),
+        )
+        for code, value, there in (*flags, *money)
+    ]
+    return nw.concat(pieces).unique()
 
 
 def claim_rows(claims: Frame, *, inpatient: bool) -> Frame:
