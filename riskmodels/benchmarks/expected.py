@@ -19,7 +19,6 @@ __all__ = ["Expected", "cross_fitted_risk", "recalibrate", "refuse_predict_featu
 logger = logging.getLogger(__name__)
 
 NEWTON_STEPS = 50
-ROWS_FOR_THREADS = 200_000  # below, threads wait for each other longer than they work
 FEWEST_EVENTS = 50  # below, a slope is mostly noise: only the level is set
 
 
@@ -85,6 +84,7 @@ def cross_fitted_risk(
         Whose stay it is.
     """
     from riskmodels.learning import RiskModel
+    from riskmodels.learning.tuning import history_parameters
 
     refuse_predict_features(columns, "the feature set")
     names = [column.name for column in columns]
@@ -93,8 +93,9 @@ def cross_fitted_risk(
     settings = {
         "calibration": None,
         "calibration_fraction": 0.0,
+        "folds": None,  # the folds are here, and recalibration comes after
         "random_state": seed,
-        "num_threads": 1 if len(outcome) < ROWS_FOR_THREADS else 0,
+        **history_parameters(len(outcome)),
         **(parameters or {}),
     }
     for number in track(range(folds), "Fitting what is to be expected", unit="fold"):

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import StoreError
+from riskmodels.files import sha256
 from riskmodels.history.manifest import VOCABULARY, Manifest, read_manifest, shard_folder
 from riskmodels.history.schema import STORED, TABLES
 
@@ -88,15 +89,37 @@ class History:
             From 0 to ``n_shards - 1``.
         tables : iterable of str
             The tables to read; the others come without rows. Default: all.
+
+        Raises
+        ------
+        StoreError
+            There is no such shard, or a file of it is not as it was written.
         """
         if not 0 <= number < self.n_shards:
             raise StoreError(f"{self.path} has the shards 0 to {self.n_shards - 1}, not {number}.")
         wanted = set(tables)
+        for name in wanted:
+            self._verify(f"{shard_folder(number)}/{name}.parquet")
         frames = {
             name: self._scan(name, number).collect() if name in wanted else pl.DataFrame(schema=schema)
             for name, schema in STORED.items()
         }
         return Shard(number, **frames)
+
+    def _verify(self, name: str) -> None:
+        """Refuse a file whose content has changed since it was written; each file is looked at once."""
+        if name in self._verified:
+            return
+        if sha256(self.path / name) != self.manifest.files[name]["sha256"]:
+            raise StoreError(
+                f"{self.path / name} is not as it was written: it is damaged, or was changed.\n"
+                "Fix: ingest the source again with --replace, or take the history from a copy."
+            )
+        self._verified.add(name)
+
+    @cached_property
+    def _verified(self) -> set[str]:
+        return set()
 
     def shards(self, tables: Iterable[str] = tuple(STORED)) -> Iterator[Shard]:
         """Read one shard after the other."""

@@ -190,8 +190,14 @@ class ModelBundle:
         head = folder / "bundle.json"
         if not head.is_file():
             raise RegistryError(f"{folder} is no model folder: it has no bundle.json")
-        content = json.loads(head.read_text(encoding="utf-8"))
-        if content["format_version"] > FORMAT_VERSION:
+        try:
+            content = json.loads(head.read_text(encoding="utf-8"))
+            newer = content["format_version"] > FORMAT_VERSION
+        except (ValueError, KeyError, TypeError) as error:
+            raise RegistryError(
+                f"{head} is not as it was written\nFix: take the model folder from its source again"
+            ) from error
+        if newer:
             raise RegistryError(
                 f"{folder} was written by a newer riskmodels (format {content['format_version']}; this one "
                 "reads "

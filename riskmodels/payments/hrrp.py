@@ -83,6 +83,10 @@ class ReadmissionsReduction(Program):
                 )
             )
         )
+        if "withheld" in hospitals.columns:
+            settled = [*total.columns[1:], "payment_adjustment_factor", "payment_reduction",
+                       "payment_reduction_dollars"]  # fmt: skip
+            frame = frame.with_columns(pl.when(~pl.col("withheld")).then(pl.col(settled)))
         columns = [
             "facility_id", "payment_adjustment_factor", "payment_reduction", "dual_proportion", "peer_group",
             "neutrality_modifier", "penalised_measures", "uncapped_reduction", "base_operating_payments",
@@ -114,30 +118,7 @@ class ReadmissionsReduction(Program):
         ]
         for measure in settlement.detail.filter(pl.col("facility_id") == entity).iter_rows(named=True):
             lines += _explain_measure(measure, rules, modifier, columns)
-        total, cap = row["uncapped_reduction"], rules["maximum_reduction"]
-        lines += [
-            Line("Payment"),
-            Line("sum over the penalised measures", number(total, 8), source=_REDUCTION),
-            Line("payment reduction before rounding", percent(min(cap, total), 6),
-                 f"min({percent(cap)}, {percent(total, 6)})", rules.cite("maximum_reduction")),
-            Line("payment adjustment factor", f"{row['payment_adjustment_factor']:.4f}",
-                 f"1 − {min(cap, total):.8f}, at {rules['factor_decimals']} decimals",
-                 rules.cite("factor_decimals")),
-            Line("payment reduction", percent(row["payment_reduction"])),
-        ]  # fmt: skip
-        if row["base_operating_payments"] is not None:
-            lines.append(Line("base operating DRG payments", dollars(row["base_operating_payments"])))
-            lines.append(
-                Line("payments withheld", dollars(row["payment_reduction_dollars"]),
-                     f"{dollars(row['base_operating_payments'])} × {percent(row['payment_reduction'])}",
-                     "42 CFR 412.154(b)(1)")
-            )  # fmt: skip
-            if "payment_reduction_dollars_lower" in row:
-                low, high = row["payment_reduction_dollars_lower"], row["payment_reduction_dollars_upper"]
-                lines.append(
-                    Line("95% interval of the payments withheld", f"{dollars(low)} to {dollars(high)}",
-                         source="the benchmark's draws, each through the rules, medians included")
-                )  # fmt: skip
+        lines += _explain_payment(row, rules)
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
         return Audit(f"{rules.title}: hospital {entity}", tuple(lines), rules.unverified(settlement.used))
 
@@ -222,6 +203,38 @@ def _intervals(inputs: Inputs, rules: Rules) -> pl.DataFrame:
             "payment_reduction_dollars_upper": base * (1 - low),
         }
     )
+
+
+def _explain_payment(row: Mapping[str, Any], rules: Rules) -> list[Line]:
+    """Return the lines from the sum of the measures to the dollars; one line where nothing was settled."""
+    if row["payment_adjustment_factor"] is None:
+        why = "none: the benchmark withholds this hospital's small cells"
+        return [Line("Payment"), Line("payment adjustment factor", why)]
+    total, cap = row["uncapped_reduction"], rules["maximum_reduction"]
+    lines = [
+        Line("Payment"),
+        Line("sum over the penalised measures", number(total, 8), source=_REDUCTION),
+        Line("payment reduction before rounding", percent(min(cap, total), 6),
+             f"min({percent(cap)}, {percent(total, 6)})", rules.cite("maximum_reduction")),
+        Line("payment adjustment factor", f"{row['payment_adjustment_factor']:.4f}",
+             f"1 − {min(cap, total):.8f}, at {rules['factor_decimals']} decimals",
+             rules.cite("factor_decimals")),
+        Line("payment reduction", percent(row["payment_reduction"])),
+    ]  # fmt: skip
+    if row["base_operating_payments"] is not None:
+        lines.append(Line("base operating DRG payments", dollars(row["base_operating_payments"])))
+        lines.append(
+            Line("payments withheld", dollars(row["payment_reduction_dollars"]),
+                 f"{dollars(row['base_operating_payments'])} × {percent(row['payment_reduction'])}",
+                 "42 CFR 412.154(b)(1)")
+        )  # fmt: skip
+        if "payment_reduction_dollars_lower" in row:
+            low, high = row["payment_reduction_dollars_lower"], row["payment_reduction_dollars_upper"]
+            lines.append(
+                Line("95% interval of the payments withheld", f"{dollars(low)} to {dollars(high)}",
+                     source="the benchmark's draws, each through the rules, medians included")
+            )  # fmt: skip
+    return lines
 
 
 def _explain_measure(

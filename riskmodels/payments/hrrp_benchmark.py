@@ -76,11 +76,20 @@ def read(path: Path, rules: Rules, options: Mapping[str, Any]) -> Inputs:
         hospitals = hospitals.with_columns(base_operating_payments=pl.lit(None, dtype=pl.Float64))
     modifier, kind, source = neutrality(options.get("neutrality_modifier"), rules, measures, hospitals)
     hospitals = hospitals.with_columns(pl.lit(modifier).alias("neutrality_modifier"))
+    if own:
+        hidden = pl.col("eligible_discharges").is_null() & pl.col("excess_readmission_ratio").is_null()
+        withheld = measures.filter(hidden)["facility_id"].unique()
+        hospitals = hospitals.with_columns(pl.col("facility_id").is_in(withheld.to_list()).alias("withheld"))
     groups_file = Path(options["peer_groups"]).name
-    notes = (
-        f"peer-group medians are of the benchmark's {facilities.height} hospitals, by {groups_file}",
+    notes: tuple[str, ...] = (
+        f"peer-group medians are of the benchmark's {facilities.height:,} hospitals, by {groups_file}",
         f"neutrality modifier {modifier:.6g}: {source}",
     )
+    if own and len(withheld):
+        hidden_words = (
+            f"{len(withheld):,} hospitals whose small cells the benchmark withholds are not settled"
+        )
+        notes += (f"{hidden_words}; to settle them: riskmodels benchmark --keep-small-cells",)
     return Inputs(
         {"hospitals": hospitals, "measures": measures},
         {"neutrality": kind, "neutrality_source": source,

@@ -32,7 +32,7 @@ def summarise(payment: Payment) -> dict[str, Any]:
 def to_text(payment: Payment) -> str:
     """Return the payments of all entities in a few lines: range of each figure, notes, what is unverified."""
     frame = payment.settlement.frame
-    lines = [f"{payment.rules.title}: {frame.height:,} of {payment.program.entity}"]
+    lines = [f"{payment.rules.title}: {frame.height:,} rows, one a {payment.program.entity}"]
     numeric = [
         name for name, kind in frame.schema.items() if kind.is_float() and frame[name].is_not_null().any()
     ]

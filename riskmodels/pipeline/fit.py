@@ -88,6 +88,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     from riskmodels.learning import LogisticBaseline, RiskModel
     from riskmodels.learning.bundle import ModelBundle, RiskBands
     from riskmodels.learning.contract import DataContract
+    from riskmodels.learning.tuning import history_parameters
 
     split = hold_out(data, plan)
     history = data.history
@@ -96,7 +97,8 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     cases, features = data.cases.filter(split == "train"), table.filter(split == "train")
     test_cases, test_features = data.cases.filter(split == "test"), table.filter(split == "test")
     logger.info("fitting on %d cases, holding out %d", cases.height, test_cases.height)
-    model = RiskModel(**{"random_state": plan.seed, **plan.parameters})
+    settings = {"random_state": plan.seed, **history_parameters(cases.height), **plan.parameters}
+    model = RiskModel(**settings)
     model.fit(features, cases["label"], groups=cases["person_id"], columns=columns)
     logger.info("%s: %s rounds; fitting the baseline", MODEL, model.best_iteration_)
     logistic = LogisticBaseline(random_state=plan.seed)

@@ -26,7 +26,7 @@ class TrainingPlan:
     role : {"adjust"}, optional
         Use only features of this role. A benchmark needs a model of ``adjust`` features.
     parameters : mapping
-        Keyword arguments of `riskmodels.RiskModel`.
+        Keyword arguments of `riskmodels.RiskModel`, over `riskmodels.learning.tuning.history_parameters`.
     test_fraction : float
         Share of patients (``split: patient``) or of index cases (``split: time``) that evaluate the model.
     split : {"patient", "time"}

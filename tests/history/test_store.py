@@ -391,6 +391,19 @@ def test_a_damaged_history_does_not_open(small, write, damage, said):
     assert "Fix:" in str(error.value)
 
 
+def test_a_shard_that_changed_within_its_size_is_refused(small, write):
+    """Bytes turned to nothing leave the size as it was: the content is looked at when the shard is read."""
+    history = write(small)
+    file = history.path / "shard=000" / "encounter.parquet"
+    content = bytearray(file.read_bytes())
+    content[40:60] = bytes(20)
+    file.write_bytes(content)
+    damaged = open_history(history.path)
+    with pytest.raises(StoreError, match=r"encounter\.parquet is not as it was written"):
+        damaged.shard(0)
+    assert damaged.shard(0, tables=["person"]).person.height
+
+
 def test_what_is_no_history_does_not_open(tmp_path):
     """A missing folder and a file are told from each other."""
     with pytest.raises(StoreError, match="no history at"):

@@ -59,11 +59,15 @@ def test_fingerprint_is_of_what_the_model_computes(bundle: ModelBundle) -> None:
         (lambda folder: (folder / "contract.json").unlink(), "contract.json is missing"),
         (lambda folder: (folder / "task.yaml").write_text("name: x"), "task.yaml is not as it was written"),
         (
+            lambda folder: (folder / "bundle.json").write_text('{"bands'),
+            "bundle.json is not as it was written",
+        ),
+        (
             lambda folder: (folder / "bundle.json").write_text(json.dumps({"format_version": 99})),
             "newer riskmodels",
         ),
     ],
-    ids=["no head", "a part missing", "a part changed", "a newer format"],
+    ids=["no head", "a part missing", "a part changed", "a head cut short", "a newer format"],
 )
 def test_a_damaged_folder_is_refused(bundle: ModelBundle, tmp_path: Path, damage: object, says: str) -> None:
     folder = bundle.save(tmp_path / "b")

@@ -264,6 +264,21 @@ class TestBenchmark:
         ]
         assert penalised == [False, True]
 
+    def test_a_hospital_that_the_benchmark_withholds_is_not_settled(
+        self, benchmark_files: dict[str, Path]
+    ) -> None:
+        """No ratio is known, so it is neither penalised nor cleared, and the audit and a note say why."""
+        hidden = pl.read_parquet(benchmark_files["benchmark"]).filter("suppressed")["facility_id"].to_list()
+        path = benchmark_files.pop("benchmark")
+        payment = pay("hrrp", path, year=2025, **benchmark_files)
+        assert hidden
+        rows = payment.frame.filter(pl.col("facility_id").is_in(hidden))
+        for name in ("payment_adjustment_factor", "payment_reduction", "payment_reduction_dollars"):
+            assert rows[name].null_count() == len(hidden)
+            assert payment.frame[name].null_count() == len(hidden)
+        assert "withholds" in payment.audit(hidden[0]).to_text()
+        assert any("not settled" in note for note in payment.notes)
+
     def test_without_companions_it_says_what_to_give(self, benchmark_files: dict[str, Path]) -> None:
         with pytest.raises(SpecError, match="--drg-ratios FILE and --peer-groups FILE"):
             pay("hrrp", benchmark_files["benchmark"], year=2025)
