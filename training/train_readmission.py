@@ -24,7 +24,7 @@ from riskmodels.pipeline import Trained, train, training_set
 from riskmodels.pipeline.card import model_card
 
 FOLDER = Path(__file__).resolve().parents[1] / "models" / "readmission_30d"
-PATIENTS, SEED = 20_000, 0
+PATIENTS, SEED = 60_000, 0
 GOLDEN_PATIENTS, GOLDEN_SEED, GOLDEN_ROWS = 3_000, 99, 60
 
 
