@@ -113,7 +113,6 @@ def main(quiet: bool) -> None:
     logger = logging.getLogger("riskmodels")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    logger.propagate = False
 
 
 @main.command()

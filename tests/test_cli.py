@@ -1,6 +1,7 @@
 """The command line: quick to answer, one clear message and exit code 1 on bad input, 2 on wrong usage."""
 
 import errno
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,13 @@ def test_every_command_is_described_whole_in_the_list() -> None:
     """No line of the list of commands ends in dots."""
     _, said = run("--help")
     assert "..." not in said.partition("Commands:")[2]
+
+
+def test_the_command_line_leaves_logging_to_others_as_it_was(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Who calls the package after the command line still gets its log."""
+    run("check", tmp_path / "nowhere")
+    with caplog.at_level("WARNING", logger="riskmodels"):
+        logging.getLogger("riskmodels.history").warning("still heard")
+    assert "still heard" in caplog.text
