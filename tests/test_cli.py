@@ -130,6 +130,8 @@ def test_the_command_line_leaves_logging_to_others_as_it_was(
 ) -> None:
     """Who calls the package after the command line still gets its log."""
     run("check", tmp_path / "nowhere")
+    logger = logging.getLogger("riskmodels")
+    assert (logger.handlers, logger.level, logger.propagate) == ([], logging.NOTSET, True)
     with caplog.at_level("WARNING", logger="riskmodels"):
         logging.getLogger("riskmodels.history").warning("still heard")
     assert "still heard" in caplog.text
