@@ -3,113 +3,41 @@
 Exit codes: 0 done, 1 bad input (one message: what, where, the fix), 2 usage.
 """
 
-import errno
-import functools
 import logging
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from riskmodels import __version__
+from riskmodels.cli_options import (
+    DATE,
+    PATH,
+    Lines,
+    OneMessage,
+    as_of_option,
+    engine_options,
+    tracking_option,
+)
 from riskmodels.cli_pay import pay
-from riskmodels.errors import RiskModelsError
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine
 
 __all__ = ["main"]
 
-PATH = click.Path(path_type=Path)
-DATE = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
-
-class _Lines(logging.StreamHandler):
-    """Write log lines above a progress bar where one is shown, not through it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if (tqdm := sys.modules.get("tqdm")) is not None:
-            tqdm.tqdm.write(self.format(record), file=sys.stderr)
-        else:
-            super().emit(record)
-
-
-class _Group(click.Group):
-    """Turn errors that a user can act on into one message and exit code 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except RiskModelsError as error:
-            raise SystemExit(_say(error)) from error
-        except OSError as error:
-            raise SystemExit(_say(error)) from error
-
-
-def _say(error: Exception) -> int:
-    click.echo(f"Error: {_in_words(error)}", err=True)
-    return 1
-
-
-def _in_words(error: Exception) -> str:
-    """Return what was wrong, where and how to mend it, of the system's errors too."""
-    if not isinstance(error, OSError):
-        return str(error)
-    problem = error.strerror or str(error)
-    where = "" if error.filename is None else f"{error.filename}: "
-    if error.errno == errno.ENOSPC or "No space left" in problem:
-        problem = "no space left on the disk"
-        fix = "free space there, or write elsewhere"
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        fix = "name a place that may be read and written"
-    else:
-        return f"{where}{problem}"
-    return f"{where}{problem}\nFix: {fix}"
-
-
-as_of_option = click.option(
-    "--as-of", type=DATE, metavar="DATE", help="Use only what was known at the start of this day."
+@click.group(
+    cls=OneMessage, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-
-
-tracking_option = click.option(
-    "--tracking-uri",
-    envvar="MLFLOW_TRACKING_URI",
-    help="MLflow tracking URI.  [default: sqlite:///mlflow.db in the working folder]",
-)
-
-
-def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --engine and --master; the command is given the engine, open for as long as it runs."""
-
-    @click.option(
-        "--engine",
-        type=click.Choice(["local", "spark"]),
-        default="local",
-        show_default=True,
-        help="Where the shards are worked on.",
-    )
-    @click.option("--master", metavar="URL", help="Spark's master: local[2] or spark://HOST:7077.")
-    @functools.wraps(command)
-    def with_engine(*, engine: str, master: str | None, **options: Any) -> None:
-        from riskmodels.engines import open_engine
-
-        with open_engine(engine, master) as opened:
-            command(engine=opened, **options)
-
-    return with_engine
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="riskmodels")
 @click.option("--quiet", is_flag=True, help="Say only results and errors.")
 @click.pass_context
 def main(context: click.Context, quiet: bool) -> None:
     """Predictive risk modelling for value-based care: from patient histories to payments."""
-    handler = _Lines(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("riskmodels")
     before = logger.level

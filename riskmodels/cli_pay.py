@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from riskmodels.cli_options import PATH
+
 __all__ = ["PROGRAM_OPTIONS", "pay"]
 
-PATH = click.Path(path_type=Path)
 PROGRAM_OPTIONS = {
     "base_payments": "hrrp, hac, hvbp: file of base operating payments, for dollars.",
     "bid": "ma-capitation: the plan's standardised bid, dollars a member and month.",

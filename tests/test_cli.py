@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.cli import _in_words, main
+from riskmodels.cli import main
+from riskmodels.cli_options import in_words
 from riskmodels.cli_pay import PROGRAM_OPTIONS
 from riskmodels.payments import program_options, programs
 
@@ -97,16 +98,16 @@ def test_pay_takes_the_options_of_every_program() -> None:
     assert set(PROGRAM_OPTIONS) == {name for program in programs() for name in program_options(program)}
 
 
-def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_said_in_words() -> None:
+def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_saidin_words() -> None:
     """The system's own errors name the place and the fix, not a number."""
     full = OSError(errno.ENOSPC, "No space left on device", "out/scores.parquet")
-    assert _in_words(full) == (
+    assert in_words(full) == (
         "out/scores.parquet: no space left on the disk\nFix: free space there, or write elsewhere"
     )
     engine = OSError("No space left on device (os error 28)")
-    assert _in_words(engine).startswith("no space left on the disk\nFix: ")
+    assert in_words(engine).startswith("no space left on the disk\nFix: ")
     sealed = OSError(errno.EROFS, "Read-only file system", "out")
-    assert _in_words(sealed) == "out: Read-only file system\nFix: name a place that may be read and written"
+    assert in_words(sealed) == "out: Read-only file system\nFix: name a place that may be read and written"
 
 
 @pytest.mark.parametrize(("promoted", "code"), [(True, 0), (False, 1)])
