@@ -11,11 +11,10 @@ import yaml
 
 from riskmodels.cohorts.plain import from_plain, to_plain
 from riskmodels.errors import SpecError, did_you_mean
-from riskmodels.history.schema import ENCOUNTER_KINDS
+from riskmodels.history.schema import DISCHARGE_DISPOSITIONS, ENCOUNTER_KINDS
 from riskmodels.terminology import load_grouper
 
 __all__ = [
-    "DISPOSITIONS",
     "FollowUp",
     "IndexRule",
     "LookBack",
@@ -24,20 +23,6 @@ __all__ = [
     "load_task",
     "task_names",
 ]
-
-DISPOSITIONS = (
-    "home",
-    "home_health",
-    "snf",
-    "rehab",
-    "transfer",
-    "hospice",
-    "ama",
-    "died",
-    "psychiatric",
-    "long_term_care",
-    "other",
-)
 
 
 @dataclass(frozen=True)
@@ -255,7 +240,7 @@ def _check(task: Task) -> None:
     """Refuse words that the data never have and windows that end before they begin."""
     words: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         ("index.kinds", task.index.kinds, ENCOUNTER_KINDS),
-        ("index.exclude_dispositions", task.index.exclude_dispositions, DISPOSITIONS),
+        ("index.exclude_dispositions", task.index.exclude_dispositions, DISCHARGE_DISPOSITIONS),
         (
             "index.exclude_principal_diagnosis",
             task.index.exclude_principal_diagnosis,

@@ -48,6 +48,7 @@ class ShardTask:
             said = f"the driver has riskmodels {self.version} and a worker {__version__}"
             return [_error(shard, f"SpecError\n{said}\nFix: install the same version on every worker")]
         try:
+            # Made by the driver's own constructor above and carried by Spark: never read from a file.
             function = pickle.loads(self.function)
             tables = function(shard, None if rows is None else from_arrow(rows))
         except RiskModelsError as error:

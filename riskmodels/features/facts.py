@@ -5,25 +5,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from riskmodels.history.schema import ADMISSION_TYPES, DISCHARGE_DISPOSITIONS, SEXES
 from riskmodels.terminology import Grouper
 
 __all__ = ["FACTS", "Fact", "FactInput"]
-
-ADMISSION_TYPES = ("emergency", "urgent", "elective", "newborn", "trauma", "other")
-DISPOSITIONS = (
-    "home",
-    "home_health",
-    "snf",
-    "rehab",
-    "transfer",
-    "hospice",
-    "ama",
-    "died",
-    "psychiatric",
-    "long_term_care",
-    "other",
-)
-SEXES = ("female", "male", "unknown")
 
 
 @dataclass(frozen=True)
@@ -161,7 +146,7 @@ FACTS: dict[str, Fact] = {
     ),
     "admission_type": _category("admission_type", "Type of admission", ADMISSION_TYPES),
     "admission_source": _category("admission_source", "Source of admission"),
-    "discharge_disposition": _category("discharge_disposition", "Discharged to", DISPOSITIONS),
+    "discharge_disposition": _category("discharge_disposition", "Discharged to", DISCHARGE_DISPOSITIONS),
     "drg": _category("drg", "Diagnosis-related group (DRG)"),
     "principal_diagnosis": Fact(
         "Principal diagnosis, first characters", "category", _principal_category, columns=_PRINCIPAL

@@ -8,7 +8,7 @@ import pytest
 from cohort_histories import DAY_0, Patient, make_shard
 
 from riskmodels.cohorts import load_task, shard_cases, task_names
-from riskmodels.cohorts.task import DISPOSITIONS
+from riskmodels.history.schema import DISCHARGE_DISPOSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
 ENCOUNTER = re.compile(r"^(?P<where>ED|[A-Z?]) (?P<start>-?\d+)(?:-(?P<end>\d+))?(?P<words>( \S+)*)$")
@@ -54,7 +54,7 @@ def read_history(text: str) -> Patient:
 def read_words(words: list[str]) -> dict:
     facts: dict = {}
     for word in words:
-        if word in DISPOSITIONS:
+        if word in DISCHARGE_DISPOSITIONS:
             facts["discharge_disposition"] = word
         elif word == "elective":
             facts["admission_type"] = word

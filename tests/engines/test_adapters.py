@@ -10,6 +10,7 @@ from synpuf_files import write_source
 
 from riskmodels.engines.spark import SparkEngine
 from riskmodels.history.adapters import desynpuf
+from riskmodels.history.adapters import desynpuf_people as people
 from riskmodels.history.adapters import desynpuf_tables as tables
 from riskmodels.history.reading import read_whole_csv
 
@@ -28,8 +29,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pl.DataFra
 
 
 CASES: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
-    "persons": ("beneficiary", tables.persons, {}),
-    "coverage": ("beneficiary", tables.coverage, {}),
+    "persons": ("beneficiary", people.persons, {}),
+    "coverage": ("beneficiary", people.coverage, {}),
     "stays": ("inpatient", tables.claim_rows, {"inpatient": True}),
     "visits": ("outpatient", tables.claim_rows, {"inpatient": False}),
     "offices": ("carrier", tables.carrier_encounters, {}),

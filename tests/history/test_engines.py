@@ -20,6 +20,7 @@ from riskmodels.history.adapters import (
     tuva,
     tuva_tables,
 )
+from riskmodels.history.adapters import desynpuf_people as people
 from riskmodels.history.adapters import desynpuf_tables as synpuf
 from riskmodels.history.adapters.tabular import whole_table
 from riskmodels.history.reading import Field, read_whole_csv
@@ -76,9 +77,9 @@ def assert_same(transform, *frames, **options):
     return here
 
 
-@pytest.mark.parametrize("transform", [synpuf.persons, synpuf.coverage])
+@pytest.mark.parametrize("transform", [people.persons, people.coverage, people.annual_summaries])
 def test_beneficiaries(transform):
-    """Persons and coverage."""
+    """Persons, coverage and yearly summaries."""
     assert_same(transform, beneficiaries())
 
 

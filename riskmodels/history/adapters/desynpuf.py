@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from riskmodels.errors import DataError
+from riskmodels.history.adapters import desynpuf_people as people
 from riskmodels.history.adapters import desynpuf_tables as tables
 from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
 from riskmodels.history.reading import Field, read_csv, read_whole_csv
@@ -74,8 +75,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "BENE_HI_CVRAGE_TOT_MONS": NUMBER,
         "BENE_SMI_CVRAGE_TOT_MONS": NUMBER,
         "BENE_HMO_CVRAGE_TOT_MONS": NUMBER,
-        **{f"SP_{name}": Field(optional=True) for name in tables.CONDITIONS},
-        **{f"MEDREIMB_{name}": Field("number", optional=True) for name in tables.PAYMENTS},
+        **{f"SP_{name}": Field(optional=True) for name in people.CONDITIONS},
+        **{f"MEDREIMB_{name}": Field("number", optional=True) for name in people.PAYMENTS},
     },
     "inpatient": {
         **INSTITUTIONAL,
@@ -168,9 +169,9 @@ class DeSynpuf:
             ]
             label = ", ".join(file.name for file in summaries)
             beneficiaries = pl.concat(years)
-            yield Part("person", run(tables.persons, beneficiaries), label)
-            spans.append(Part("coverage", run(tables.coverage, beneficiaries).collect(), label))
-            spans.append(Part("event", run(tables.annual_summaries, beneficiaries).collect(), label))
+            yield Part("person", run(people.persons, beneficiaries), label)
+            spans.append(Part("coverage", run(people.coverage, beneficiaries).collect(), label))
+            spans.append(Part("event", run(people.annual_summaries, beneficiaries).collect(), label))
         yield from spans
         readers = {"carrier": _carrier, "drug": _drugs, "inpatient": _claims, "outpatient": _claims}
         for file in files:
