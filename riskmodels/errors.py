@@ -50,7 +50,10 @@ class DataError(RiskModelsError):
         if line is not None:
             where.append(f"line {line}")
         message = f"{', '.join(where)}: {problem}" if where else problem
-        super().__init__(f"{message}\nFix: {fix}" if fix else message)
+        hint = fix or ""
+        if fix and not fix.startswith("Hint: "):
+            hint = f"Fix: {fix}"
+        super().__init__(f"{message}\n{hint}" if hint else message)
 
 
 class StoreError(RiskModelsError):

@@ -121,6 +121,12 @@ class History:
     def _verified(self) -> set[str]:
         return set()
 
+    def days_known(self) -> str:
+        """Return when the first and the last of its encounters and events are, to be said in a message."""
+        if self.manifest.first is None or self.manifest.last is None:
+            return "nothing with a date"
+        return f"facts from {self.manifest.first[:10]} to {self.manifest.last[:10]}"
+
     def shards(self, tables: Iterable[str] = tuple(STORED)) -> Iterator[Shard]:
         """Read one shard after the other."""
         wanted = tuple(tables)

@@ -139,7 +139,7 @@ def promote(
         The decision with its reasons, which are also kept as tags of the version.
     """
     name = name.removeprefix("models:/")
-    with tracking(tracking_uri) as server:
+    with tracking(tracking_uri, must_exist=True) as server:
         chosen = _version(server, name, None if version is None else str(version), alias)
         champion = _champion(server, name)
         if champion is not None and str(champion.version) == str(chosen.version):
@@ -187,7 +187,7 @@ def load_model(model: str | Path, tracking_uri: str | None = None) -> ModelBundl
         return ModelBundle.load(_bundle_folder(folder))
     import mlflow
 
-    with tracking(tracking_uri) as server, tempfile.TemporaryDirectory() as temporary:
+    with tracking(tracking_uri, must_exist=True) as server, tempfile.TemporaryDirectory() as temporary:
         named: dict[str, str] = {}
         if text.startswith("models:"):
             found = _from_uri(server, text)
@@ -217,7 +217,7 @@ def fetch_run(run: str | Path, target: str | Path, tracking_uri: str | None = No
     import mlflow
 
     target = Path(target)
-    with tracking(tracking_uri) as server:
+    with tracking(tracking_uri, must_exist=True) as server:
         text = str(run)
         run_id = _from_uri(server, text).run_id if text.startswith("models:") else text.removeprefix("runs:/")
         mlflow.artifacts.download_artifacts(run_id=run_id.split("/")[0], dst_path=str(target))

@@ -44,14 +44,23 @@ class Tracking:
 
 
 @contextlib.contextmanager
-def tracking(uri: str | None = None) -> Iterator[Tracking]:
+def tracking(uri: str | None = None, *, must_exist: bool = False) -> Iterator[Tracking]:
     """Open MLflow for a block: `uri`, else MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db`` in this folder.
+
+    Parameters
+    ----------
+    uri : str, optional
+        The tracking server.
+    must_exist : bool
+        For reading: refuse an SQLite file that is not there, which MLflow would make, empty.
 
     Raises
     ------
     RegistryError
-        MLflow refused, with what it said.
+        There is no such file, or MLflow refused, with what it said.
     """
+    if must_exist:
+        _refuse_missing(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -77,6 +86,18 @@ def tracking(uri: str | None = None) -> Iterator[Tracking]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         mlflow.set_tracking_uri(before)
+
+
+def _refuse_missing(uri: str) -> None:
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    if not path.is_file():
+        raise RegistryError(
+            f"there is no model registry at {path.absolute()}\n"
+            "Fix: name the one that the model was registered in: --tracking-uri sqlite:///PATH.db, or "
+            "MLFLOW_TRACKING_URI"
+        )
 
 
 def without_password(uri: str) -> str:

@@ -88,6 +88,7 @@ def score(
             f"since ({start}) is not before as_of ({instant})\nFix: leave since out, or choose it earlier"
         )
     opened = open_history(history if isinstance(history, str | Path) else history.path, as_of=instant)
+    _refuse_too_early(opened, instant)
     folder = ScoreFolder(
         Path(out) / partition_name(instant),
         {
@@ -128,7 +129,13 @@ def score(
         warnings,
     )
     if not summary.rows:
-        logger.warning("no index discharge of %s from %s to %s", bundle.task.name, start, instant)
+        logger.warning(
+            "no index case of %s from %s to %s; the history has %s",
+            bundle.task.name,
+            start,
+            instant,
+            opened.days_known(),
+        )
     return summary
 
 
@@ -175,6 +182,15 @@ def _bands(bundle: ModelBundle, bands: Sequence[float] | RiskBands | None) -> Ri
     if bands is None:
         return bundle.bands
     return bands if isinstance(bands, RiskBands) else RiskBands(tuple(float(value) for value in bands))
+
+
+def _refuse_too_early(history: "History", instant: datetime) -> None:
+    first = history.manifest.first
+    if first is not None and instant <= datetime.fromisoformat(first):
+        raise SpecError(
+            f"as of {instant} nothing is known: {history.path} has {history.days_known()}\n"
+            "Fix: choose as_of after the look-back of the first cases to be scored"
+        )
 
 
 def _instant(value: date | datetime | str, name: str) -> datetime:

@@ -242,6 +242,14 @@ def test_a_model_that_is_not_there(logged: LoggedModel, uri: str, name: str, say
         load_model(name, uri)
 
 
+def test_a_mistyped_registry_is_refused_and_not_made(tmp_path: Path) -> None:
+    """MLflow would make an empty database there, and then say that the model is unknown."""
+    missing = tmp_path / "mlflwo.db"
+    with pytest.raises(RegistryError, match=r"there is no model registry at .*mlflwo\.db\nFix: name the one"):
+        load_model("models:/readmission-30d@champion", f"sqlite:///{missing}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_mlflow_is_quiet(
     bundle: ModelBundle, uri: str, capfd: pytest.CaptureFixture[str], logged: LoggedModel
 ) -> None:

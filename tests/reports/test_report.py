@@ -284,7 +284,7 @@ def test_very_few_outcomes_are_not_counted(training, tmp_path):
     [
         (
             {"training": {"task": "t", "titel": "x"}},
-            "TrainingSummary has no field 'titel'\nFix: Hint: did you mean 'title'",
+            "TrainingSummary has no field 'titel'\nHint: did you mean 'title'",
         ),
         ({"training": {"task": "t"}}, "TrainingSummary: .*missing"),
         (

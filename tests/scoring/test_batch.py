@@ -1,5 +1,6 @@
 """What is scored, what a row says, and what is refused."""
 
+import re
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_status_tells_whom_to_call(scored: Path) -> None:
     """A discharge whose outcome is known, or whose patient died, stays in the list but is not open."""
     found = read_scores(scored).collect()
     assert set(found["status"]) == {"open", "had the outcome", "died"}
+
+
+def test_a_day_before_the_data_is_refused(bundle: ModelBundle, history: History, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"as of 1999-01-01 .* nothing is known: .* has facts from 20"):
+        score(bundle, history, as_of=date(1999, 1, 1), out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_day_long_after_the_data_gives_no_rows_and_says_until_when_there_are_facts(
+    bundle: ModelBundle, history: History, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = score(bundle, history, as_of=date(2040, 1, 1), out=tmp_path)
+    assert done.rows == 0
+    assert re.search(r"no index case of .* the history has facts from 20\d\d-\d\d-\d\d to 20", caplog.text)
 
 
 def test_by_default_the_follow_up_is_still_open(
