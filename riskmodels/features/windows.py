@@ -11,20 +11,23 @@ An aggregation is one function ``name(state, age, value)`` that takes in one row
 * ``age`` is the time from the row to the anchor, in days;
 * ``value`` is the row's value (rows without one are left out before), or 0 where the column has none.
 
-To add one, write its function, name it in `AGGREGATIONS`, give it a line in `_take`, and add its
-specification to `riskmodels.features.spec`.
+A user's own comes by `riskmodels.features.register_aggregation` and is called through its address. To add one
+to the package, so that it is compiled in: write its function, name it in `AGGREGATIONS`, give it a line in
+`_take`, and add its specification to `riskmodels.features.spec`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
-__all__ = ["AGGREGATIONS", "Cases", "Program", "Rows", "look_back"]
+__all__ = ["AGGREGATIONS", "BUILT_IN", "Cases", "Lists", "Program", "Rows", "look_back"]
 
 WIDTH = 6
 DAY = 86_400_000_000.0  # microseconds
 COUNT, ANY, SUM, MEAN, LAST, DAYS_SINCE, SLOPE = range(7)
+BUILT_IN = 7
 AGGREGATIONS = {
     "count": COUNT,
     "any": ANY,
@@ -96,6 +99,16 @@ class Program(NamedTuple):
     only_known: bool
     n_seen: int
     n_keys: int  # keys are smaller than this
+    others: tuple[Any, ...] = ()  # compiled functions of users, numbered from BUILT_IN on
+
+
+class Lists(NamedTuple):
+    """What was found, case by case, where a table would hold mostly zeros."""
+
+    column: np.ndarray  # int32 (room)
+    value: np.ndarray  # float64 (room)
+    end: np.ndarray  # int64 (cases): where the case's list ends
+    at: np.ndarray  # int64 (2): how much of the room is used; the next case
 
 
 @njit(inline="always")
@@ -146,8 +159,19 @@ def _slope(state, age, value):  # type: ignore[no-untyped-def]
     state[0] = state[5] / state[4] if state[4] > 0.0 else np.nan
 
 
+def _call(others, number, state, age, value):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+@overload(_call, inline="always")
+def _compiled_call(others, number, state, age, value):  # type: ignore[no-untyped-def]
+    if len(others):
+        return lambda others, number, state, age, value: others[number](state, age, value)
+    return lambda others, number, state, age, value: None
+
+
 @njit(inline="always")
-def _take(how, state, age, value):  # type: ignore[no-untyped-def]
+def _take(how, state, age, value, others):  # type: ignore[no-untyped-def]
     if how == COUNT:
         _count(state, age, value)
     elif how == ANY:
@@ -162,6 +186,62 @@ def _take(how, state, age, value):  # type: ignore[no-untyped-def]
         _days_since(state, age, value)
     elif how == SLOPE:
         _slope(state, age, value)
+    else:
+        _call(others, how - BUILT_IN, state, age, value)
+
+
+# The kernel fills a table (an array) or lists; the compiler keeps of these functions what fits.
+
+
+def _begin(out):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def _has_room(out, i, most):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def _put(out, place, i, value):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def _end(out, i):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+@overload(_begin, inline="always")
+def _compiled_begin(out):  # type: ignore[no-untyped-def]
+    return (lambda out: 0) if isinstance(out, types.Array) else (lambda out: out.at[1])
+
+
+@overload(_has_room, inline="always")
+def _compiled_has_room(out, i, most):  # type: ignore[no-untyped-def]
+    if isinstance(out, types.Array):
+        return lambda out, i, most: True
+    return lambda out, i, most: out.at[0] + most <= out.value.size
+
+
+@overload(_put, inline="always")
+def _compiled_put(out, place, i, value):  # type: ignore[no-untyped-def]
+    def to_table(out, place, i, value):  # type: ignore[no-untyped-def]
+        out[place, i] = value
+
+    def to_list(out, place, i, value):  # type: ignore[no-untyped-def]
+        if value != 0.0:
+            out.column[out.at[0]] = place
+            out.value[out.at[0]] = value
+            out.at[0] += 1
+
+    return to_table if isinstance(out, types.Array) else to_list
+
+
+@overload(_end, inline="always")
+def _compiled_end(out, i):  # type: ignore[no-untyped-def]
+    def end_list(out, i):  # type: ignore[no-untyped-def]
+        out.end[i] = out.at[0]
+        out.at[1] = i + 1
+
+    return (lambda out, i: None) if isinstance(out, types.Array) else end_list
 
 
 @njit(inline="always")
@@ -191,6 +271,8 @@ def _belongs_to_stay(rows, cases, i, r):  # type: ignore[no-untyped-def]
 def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     """Fill `out` (columns, cases); a place that no row reaches keeps what it holds.
 
+    Where `out` is `Lists`, what is not 0 is added to them, until a case may no longer find room.
+
     Time: one binary search a case, and one step for each row in its longest window.
     """
     n_measures = program.how.size
@@ -201,7 +283,9 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     seen = np.zeros((program.n_seen, program.n_keys), np.int32)  # the last case + 1 that met the key
     with_codes = program.by_code_start.size > 1
     with_marks = rows.marks.size > 0
-    for i in range(cases.low.size):
+    for i in range(_begin(out), cases.low.size):
+        if not _has_room(out, i, program.place.size):
+            return
         anchor, low = cases.anchor[i], cases.low[i]
         end = anchor
         if program.any_stay:
@@ -262,11 +346,12 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                         while inside and elapsed > program.far[window[m]]:
                             window[m] += 1
                     while inside and elapsed > program.far[window[m]]:
-                        out[program.place[window[m]], i] = state[m, 0]
+                        _put(out, program.place[window[m]], i, state[m, 0])
                         window[m] += 1
-                    _take(program.how[m], state[m], age, value)
+                    _take(program.how[m], state[m], age, value, program.others)
         for j in range(n_touched):
             measure = touched[j]
             started[measure] = False
             for w in range(window[measure], program.window_start[measure + 1]):
-                out[program.place[w], i] = state[measure, 0]
+                _put(out, program.place[w], i, state[measure, 0])
+        _end(out, i)
