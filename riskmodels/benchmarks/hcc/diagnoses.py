@@ -1,13 +1,15 @@
 """From diagnosis codes to HCCs: the mapping, the age and sex edits, and what was not mapped."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import polars as pl
-import pyarrow.compute as pc
 
+from riskmodels.benchmarks.hcc.diseases import THREADS, n_words
+from riskmodels.benchmarks.hcc.kernels import encode, find, index, mark
 from riskmodels.benchmarks.hcc.members import Members
 from riskmodels.benchmarks.hcc.tables import Edit, ModelTables, load_diagnoses
 from riskmodels.errors import DataError
@@ -16,6 +18,8 @@ __all__ = ["Mapped", "map_diagnoses"]
 
 ICD10CM = r"^[A-Z][0-9][0-9A-Z]([0-9A-Z]{1,4})?$"
 """The form of an ICD-10-CM code without its dot: 3 to 7 characters."""
+NO_AGE = 1000
+"""An age that nobody has, of an edit that holds from no age on."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,15 @@ class Mapped:
 
     Parameters
     ----------
-    row, column : np.ndarray
-        Member (place in the frame of members) and HCC (place in `ModelTables.hccs`); one may occur twice.
+    bits : np.ndarray of uint64, shape (members, words)
+        A bit for each HCC, by its place in `ModelTables.hccs`.
     unknown : pl.DataFrame
         Codes without an HCC in the model: code as given, rows, reason.
     strangers : int
         Diagnoses of persons who are not among the members.
     """
 
-    row: np.ndarray
-    column: np.ndarray
+    bits: np.ndarray
     unknown: pl.DataFrame
     strangers: int
 
@@ -66,29 +69,58 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
             column="person_id",
             fix="give both the same type",
         )
-    given = pc.dictionary_encode(frame["code"].cast(pl.String).to_arrow(), null_encoding="encode")
-    code = given.indices.to_numpy()
-    codes = _plain(pl.Series("code", given.dictionary), np.bincount(code, minlength=len(given.dictionary)))
-    row = pc.fill_null(pc.index_in(persons.to_arrow(), value_set=ids.to_arrow()), -1).to_numpy()
-    strangers = int(np.count_nonzero(row < 0))
+    row = _rows(persons, ids)
+    given = frame["code"].cast(pl.String)
+    code, first = encode(*_hashes(given))
+    codes = _plain(given.gather(first), np.bincount(code, minlength=len(first)))
     edits = [edit for edit in tables.edits if editor or edit.kind == "mandatory"]
     known = load_diagnoses()
     mine = known.filter(pl.col("model") == tables.model).select(pl.col("code").alias("plain"), "hcc")
     hccs = codes.join(mine, on="plain").join(_rules(edits), on="plain", how="left").sort("number", "hcc")
-    hccs = hccs.with_columns(pl.col("rule").fill_null(-1))
-    place = np.zeros(max(tables.hccs) + 1, dtype=np.int16)
+    place = np.full(max(tables.hccs) + 1, -1, dtype=np.int64)
     place[list(tables.hccs)] = np.arange(len(tables.hccs))
-    number, hcc, rule = (hccs[name].to_numpy() for name in ("number", "hcc", "rule"))
-    count = np.bincount(number, minlength=codes.height)
-    kept = (row >= 0) & (count[code] > 0)
-    row, code = row[kept], code[kept]
-    # A code with two HCCs counts twice: repeat its rows, and number the repeats.
-    times = count[code]
-    which = np.repeat(np.cumsum(count)[code] - times, times)
-    repeat = np.arange(len(which)) - np.repeat(np.cumsum(times) - times, times)
-    which, row = which + repeat, np.repeat(row, times)
-    row, hcc = _edited(row, hcc[which], rule[which], edits, members)
-    return Mapped(row, place[hcc], _unknown(codes, mine, known), strangers)
+    start = np.concatenate([[0], np.cumsum(np.bincount(hccs["number"].to_numpy(), minlength=codes.height))])
+    instead, limits = _limits(edits, place)
+    bits = np.zeros((len(members), n_words(tables)), dtype=np.uint64)
+    mark(
+        row,
+        code,
+        start,
+        place[hccs["hcc"].to_numpy()],
+        hccs["rule"].fill_null(-1).to_numpy(),
+        instead,
+        limits,
+        members.age,
+        members.female,
+        bits,
+    )
+    return Mapped(bits, _unknown(codes, mine, known), int(np.count_nonzero(row < 0)))
+
+
+def _rows(persons: pl.Series, ids: pl.Series) -> np.ndarray:
+    """Return the place of each person among the members, -1 for a stranger."""
+    table, twice = index(*_hashes(ids))
+    if twice:  # two members of one hash: not once in ten billion runs of a million members
+        both = pl.DataFrame({"id": ids}).with_row_index("row")
+        found = persons.to_frame("id").join(both, on="id", how="left", maintain_order="left")["row"]
+        return found.cast(pl.Int32).fill_null(-1).to_numpy()
+    place, check = _hashes(persons)
+    row = np.empty(len(persons), dtype=np.int32)
+    edges = [len(row) * part // THREADS for part in range(THREADS + 1)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(
+            threads.map(
+                lambda low, high: find(table, place[low:high], check[low:high], row[low:high]),
+                edges[:-1],
+                edges[1:],
+            )
+        )
+    return row
+
+
+def _hashes(values: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return two 64-bit hashes of each value, of different seeds."""
+    return tuple(values.hash(seed).to_numpy() for seed in (11, 1009))  # type: ignore[return-value]
 
 
 def _key(ids: pl.Series) -> pl.Series:
@@ -108,22 +140,22 @@ def _rules(edits: list[Edit]) -> pl.DataFrame:
     return pl.DataFrame(pairs, schema={"plain": pl.String, "rule": pl.Int16}, orient="row")
 
 
-def _edited(
-    row: np.ndarray, hcc: np.ndarray, rule: np.ndarray, edits: list[Edit], members: Members
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give a code that an edit touches the edit's HCC, or none."""
-    touched = np.flatnonzero(rule >= 0)
-    age, female = members.age[row[touched]], members.female[row[touched]]
-    for number, edit in enumerate(edits):
-        holds = np.zeros(len(touched), dtype=bool)
-        if edit.sex is not None:
-            holds |= female == (edit.sex == "female")
-        if edit.age_to is not None:
-            holds |= age <= edit.age_to
-        if edit.age_from is not None:
-            holds |= age >= edit.age_from
-        hcc[touched[holds & (rule[touched] == number)]] = edit.hcc
-    return row[hcc > 0], hcc[hcc > 0]
+def _limits(edits: list[Edit], place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each edit's HCC by its place, -1 for none; and its age up to, age from and sex."""
+    sexes = {None: -1, "male": 0, "female": 1}
+    instead = np.array([place[edit.hcc] if edit.hcc else -1 for edit in edits], dtype=np.int64)
+    limits = np.array(
+        [
+            (
+                -1 if edit.age_to is None else edit.age_to,
+                NO_AGE if edit.age_from is None else edit.age_from,
+                sexes[edit.sex],
+            )
+            for edit in edits
+        ],
+        dtype=np.int64,
+    )
+    return instead, limits.reshape(len(edits), 3)
 
 
 def _unknown(codes: pl.DataFrame, mine: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

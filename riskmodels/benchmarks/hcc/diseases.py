@@ -1,96 +1,114 @@
 """Hierarchies, interactions and counts of payment HCCs, for many members at once."""
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
+from riskmodels.benchmarks.hcc.kernels import Masks, disease
 from riskmodels.benchmarks.hcc.members import Members
-from riskmodels.benchmarks.hcc.tables import ModelTables
+from riskmodels.benchmarks.hcc.tables import ModelTables, load_tables
 
-__all__ = ["disease_variables"]
+__all__ = ["Diseases", "diseases", "n_words"]
 
-CHUNK = 8192
-"""Members at a time: a matrix of members by HCCs of one byte a cell, of about 1 MB, stays in the cache."""
+STATES = ("DISABLED", "NONAGED")
+THREADS = 2
+SMALL = 20_000
+"""Members that are not worth a second thread."""
 
 
-def disease_variables(
-    row: np.ndarray, column: np.ndarray, members: Members, tables: ModelTables, *, hierarchies: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the disease variables that hold: HCCs after hierarchies, interactions and the count.
+@dataclass(frozen=True)
+class Diseases:
+    """The disease part of the scores, and what it is made of.
 
     Parameters
     ----------
-    row, column : np.ndarray
-        Member and HCC (place in `ModelTables.hccs`), in any order.
-
-    Returns
-    -------
-    row, variable : np.ndarray
-        Member and place in `ModelTables.variables`, sorted by member; -1 for one that it does not have.
+    total : np.ndarray of float, shape (members,)
+        Sum of the relative factors of HCCs after hierarchies, interactions and the count; not rounded.
+    row, variable, factor : np.ndarray
+        What adds up to it: member, place in `ModelTables.variables`, relative factor; sorted by member. HCCs
+        are there always, interactions and counts where they add something.
     """
-    found = list(_chunks(row, column, members, tables, hierarchies))
-    if not found:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int16)
-    return np.concatenate([rows for rows, _ in found]), np.concatenate([names for _, names in found])
+
+    total: np.ndarray
+    row: np.ndarray
+    variable: np.ndarray
+    factor: np.ndarray
 
 
-def _chunks(
-    row: np.ndarray, column: np.ndarray, members: Members, tables: ModelTables, hierarchies: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    disabled, nonaged = members.disabled, ~members.aged
-    starts = range(0, len(members), CHUNK)
-    # Small numbers, so that the sort is one of counting.
-    chunk = (row // CHUNK).astype(np.int16 if len(starts) < 2**15 else np.int32)
-    order = np.argsort(chunk, kind="stable")
-    row, column = row[order], column[order]
-    bounds = np.searchsorted(chunk[order], np.arange(len(starts) + 1))
-    for number, start in enumerate(starts):
-        stop = min(start + CHUNK, len(members))
-        here = slice(bounds[number], bounds[number + 1])
-        has = np.zeros((len(tables.hccs), stop - start), dtype=bool)
-        has[column[here], row[here] - start] = True
-        has = _after_hierarchies(has, tables, hierarchies)
-        states = {"DISABLED": disabled[start:stop], "NONAGED": nonaged[start:stop]}
-        names, holds = _interactions(has, states, tables)
-        variables = np.concatenate([tables.lookup([f"{tables.prefix}{hcc}" for hcc in tables.hccs]), names])
-        which, member = np.divmod(np.flatnonzero(np.vstack([has, holds])), stop - start)
-        by_member = np.argsort(member.astype(np.int16 if CHUNK < 2**15 else np.int32), kind="stable")
-        member, which = member[by_member], which[by_member]
-        yield member + start, variables[which]
+def n_words(tables: ModelTables) -> int:
+    """Return how many 64-bit words hold a bit for each HCC of a model."""
+    return -(-len(tables.hccs) // 64)
 
 
-def _after_hierarchies(has: np.ndarray, tables: ModelTables, hierarchies: bool) -> np.ndarray:
-    """Drop what a more severe HCC of the same member drops; `has` is HCCs by members."""
+def diseases(
+    bits: np.ndarray, segment: np.ndarray, members: Members, tables: ModelTables, *, hierarchies: bool = True
+) -> Diseases:
+    """Return the disease scores of members.
+
+    Parameters
+    ----------
+    bits : np.ndarray of uint64, shape (members, n_words)
+        The HCCs of each member before hierarchies, by place in `ModelTables.hccs`; changed in place.
+    segment : np.ndarray of int16
+        Place in `ModelTables.segments`; -1 for none, whose factors are 0.
+    """
+    masks = _masks(tables.model, tables.coefficients)
+    state = members.disabled.astype(np.uint8) | ((~members.aged).astype(np.uint8) << 1)
+    count = THREADS if len(bits) > SMALL else 1
+    edges = [len(bits) * part // count for part in range(count + 1)]
+    parts = [slice(*edge) for edge in pairwise(edges)]
+    with ThreadPoolExecutor(count) as threads:
+        found = list(
+            threads.map(
+                lambda part: disease(
+                    bits[part], state[part], segment[part], tables.values, hierarchies, masks
+                ),
+                parts,
+            )
+        )
+    row = [rows + part.start for part, (_, rows, _, _) in zip(parts, found, strict=True)]
+    return Diseases(
+        np.concatenate([total for total, _, _, _ in found]),
+        np.concatenate(row),
+        np.concatenate([variable for _, _, variable, _ in found]),
+        np.concatenate([factor for _, _, _, factor in found]),
+    )
+
+
+@cache
+def _masks(model: str, coefficients: str) -> Masks:
+    """Return a model's rules as bits."""
+    tables = load_tables(model, coefficients)
     place = {hcc: index for index, hcc in enumerate(tables.hccs)}
-    for hcc in tables.never:
-        has[place[hcc]] = False
-    for hcc, others in tables.needs_other.items():
-        has[place[hcc]] &= has[[place[other] for other in others]].any(axis=0)
-    if not hierarchies:
-        return has
-    after = has.copy()
-    for hcc, dropped in tables.drops.items():
-        lower = [place[other] for other in dropped if other in place]
-        after[lower] &= ~has[place[hcc]]
-    return after
+    words = n_words(tables)
 
+    def mask(hccs: tuple[int, ...]) -> np.ndarray:
+        bits = np.zeros(words, dtype=np.uint64)
+        for hcc in hccs:
+            if hcc in place:
+                bits[place[hcc] >> 6] |= np.uint64(1) << np.uint64(place[hcc] & 63)
+        return bits
 
-def _interactions(
-    has: np.ndarray, states: dict[str, np.ndarray], tables: ModelTables
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return interactions and counts: their variables, and for each whether it holds for each member."""
-    place = {hcc: index for index, hcc in enumerate(tables.hccs)}
-    names, holds = [], []
-    for interaction in tables.interactions:
-        held = np.ones(has.shape[1], dtype=bool)
-        for group in interaction.groups:
-            held &= has[[place[hcc] for hcc in group if hcc in place]].any(axis=0)
-        for state in interaction.states:
-            held &= states[state]
-        names.append(interaction.name)
-        holds.append(held)
-    if tables.counts:
-        count = has.sum(axis=0)
-        names += [*(f"D{number}" for number in range(1, 10)), "D10P"]
-        holds += [*(count == number for number in range(1, 10)), count >= 10]
-    return tables.lookup(names), np.array(holds)
+    def stacked(groups: list[tuple[int, ...]]) -> np.ndarray:
+        return np.array([mask(group) for group in groups], dtype=np.uint64).reshape(len(groups), words)
+
+    found = tables.interactions
+    names = [f"{tables.prefix}{hcc}" for hcc in tables.hccs]
+    names += [*(item.name for item in found), *(f"D{number}" for number in range(1, 10)), "D10P"]
+    return Masks(
+        allowed=~mask(tables.never),
+        needy=np.array([place[hcc] for hcc in tables.needs_other], dtype=np.int64),
+        others=stacked(list(tables.needs_other.values())),
+        drops=stacked([tables.drops.get(hcc, ()) for hcc in tables.hccs]),
+        groups=stacked([group for item in found for group in item.groups]),
+        first_group=np.cumsum([0, *(len(item.groups) for item in found)], dtype=np.int64),
+        states=np.array(
+            [sum(1 << STATES.index(state) for state in item.states) for item in found], dtype=np.uint8
+        ),
+        variables=tables.lookup(names),
+        n_hccs=len(names) - len(found) - 10,
+        counts=tables.counts,
+    )

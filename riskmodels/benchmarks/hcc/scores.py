@@ -9,8 +9,9 @@ import polars as pl
 from riskmodels.benchmarks.hcc.as_hccinfhir import demographics_as_hccinfhir
 from riskmodels.benchmarks.hcc.demographics import Demographics, demographics
 from riskmodels.benchmarks.hcc.diagnoses import map_diagnoses
-from riskmodels.benchmarks.hcc.diseases import disease_variables
+from riskmodels.benchmarks.hcc.diseases import Diseases, diseases
 from riskmodels.benchmarks.hcc.factors import Factor, blend_shares, factor, half_up
+from riskmodels.benchmarks.hcc.kernels import add_factors
 from riskmodels.benchmarks.hcc.members import Members, read_members
 from riskmodels.benchmarks.hcc.tables import ModelTables, load_tables, model_name
 from riskmodels.errors import SpecError, did_you_mean
@@ -115,12 +116,12 @@ def hcc_scores(
     mapped = map_diagnoses(diagnoses, who, tables, editor=code_editor)
     # hccinfhir looks for the hierarchies of RxHCC under another name than they have, and finds none.
     flat = conventions == "hccinfhir" and model == "RxHCC V08"
-    row, variable = disease_variables(mapped.row, mapped.column, who, tables, hierarchies=not flat)
-    frame = _frame(who, found, tables, row, variable, factors)
+    parts = diseases(mapped.bits, found.segment, who, tables, hierarchies=not flat)
+    frame = _frame(who, found, tables, parts, factors)
     used = sorted({part.source for part in factors.values() if not part.verified})
     return HccScores(
         frame,
-        _hccs(who, found, tables, row, variable),
+        _hccs(who, tables, parts),
         mapped.unknown,
         mapped.strangers,
         model,
@@ -169,16 +170,14 @@ def _frame(
     members: Members,
     found: Demographics,
     tables: ModelTables,
-    row: np.ndarray,
-    variable: np.ndarray,
+    parts: Diseases,
     factors: dict[str, Factor],
 ) -> pl.DataFrame:
     """Add up the relative factors; published ones have three places, so a sum does too."""
     demographic = found.flat.copy()
-    for index in found.variables:
-        demographic += tables.values[found.segment, index]
-    weights = tables.values[found.segment[row], variable]
-    disease = half_up(np.bincount(row, weights=weights, minlength=len(members)))
+    for variables in found.variables:
+        add_factors(found.segment, variables, tables.values, demographic)
+    disease = half_up(parts.total)
     demographic = half_up(demographic / found.divisor)
     raw = half_up(demographic + disease)
     if len(factors) == 1:
@@ -202,23 +201,16 @@ def _frame(
     )
 
 
-def _hccs(
-    members: Members, found: Demographics, tables: ModelTables, row: np.ndarray, variable: np.ndarray
-) -> pl.DataFrame:
-    """Return what the disease scores are made of; interactions and counts only where they add something."""
-    weights = tables.values[found.segment[row], variable]
-    category = np.array([name.startswith(tables.prefix) and name[len(tables.prefix) :].isdigit()
-                         for name in (*tables.variables, "")])  # fmt: skip
-    kept = (category[variable] | (weights != 0)) & (variable >= 0)
+def _hccs(members: Members, tables: ModelTables, parts: Diseases) -> pl.DataFrame:
+    """Return what the disease scores are made of, in words."""
     names = pl.Series(tables.variables, dtype=pl.String)
     labels = {f"{tables.prefix}{hcc}": label for hcc, label in tables.labels.items()}
-    chosen = variable[kept].astype(np.int32)
     words = pl.Series([labels.get(name, "") for name in tables.variables], dtype=pl.String)
     return pl.DataFrame(
         {
-            "person_id": members.person_id.gather(row[kept]),
-            "variable": names.cast(pl.Enum(names)).gather(chosen),
-            "label": words.cast(pl.Categorical).gather(chosen),
-            "coefficient": weights[kept],
+            "person_id": members.person_id.gather(parts.row),
+            "variable": names.cast(pl.Enum(names)).gather(parts.variable),
+            "label": words.cast(pl.Categorical).gather(parts.variable),
+            "coefficient": parts.factor,
         }
     )

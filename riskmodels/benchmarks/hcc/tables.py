@@ -48,6 +48,8 @@ class ModelTables:
     Parameters
     ----------
     model : str
+    coefficients : str
+        The file of relative factors that it was read from.
     segments : tuple of str
         The columns of `values`.
     variables : tuple of str
@@ -59,6 +61,7 @@ class ModelTables:
     """
 
     model: str
+    coefficients: str
     segments: tuple[str, ...]
     variables: tuple[str, ...]
     values: np.ndarray = field(repr=False)
@@ -129,6 +132,7 @@ def load_tables(model: str, coefficients: str) -> ModelTables:
     edits = [edit for edit in tomllib.loads(_text("edits.toml"))["edit"] if edit["model"] == model]
     return ModelTables(
         model,
+        coefficients,
         segments,
         variables,
         values,

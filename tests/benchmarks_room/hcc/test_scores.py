@@ -2,13 +2,16 @@
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from hcc_oracle import random_members
 
 from riskmodels.benchmarks.hcc import MODELS, hcc_scores
+from riskmodels.benchmarks.hcc import diagnoses as diagnosis_module
 from riskmodels.benchmarks.hcc import diseases as disease_module
+from riskmodels.benchmarks.hcc.kernels import encode
 from riskmodels.benchmarks.hcc.members import read_members
 from riskmodels.benchmarks.hcc.tables import load_diagnoses, load_tables
 from riskmodels.errors import DataError, SpecError
@@ -65,14 +68,30 @@ def test_no_hcc_stands_beside_one_that_drops_it(model: str) -> None:
                 assert not {f"{tables.prefix}{lower}" for lower in dropped} & set(names)
 
 
-def test_chunks_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members worked on a few at a time score as all at once."""
+def test_two_threads_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members worked on in two parts score as all at once."""
     members, codes = random_members("CMS-HCC V28", 300, 10)
     whole = hcc_scores(members, codes)
-    monkeypatch.setattr(disease_module, "CHUNK", 37)
+    monkeypatch.setattr(disease_module, "SMALL", 37)
     parts = hcc_scores(members, codes)
     assert parts.frame.equals(whole.frame)
     assert parts.hccs.equals(whole.hccs)
+
+
+def test_identifiers_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should two members ever have the same hash, they are looked up by their identifiers."""
+    members, codes = random_members("CMS-HCC V28", 100, 10)
+    whole = hcc_scores(members, codes)
+    monkeypatch.setattr(diagnosis_module, "index", lambda place, check: (None, True))
+    assert hcc_scores(members, codes).frame.equals(whole.frame)
+
+
+def test_many_distinct_codes_are_numbered_each_for_itself() -> None:
+    """Numbering rows by their hashes, as the table grows, gives equal rows one number and others another."""
+    values = pl.Series(np.random.default_rng(0).integers(0, 20_000, 60_000))
+    number, first = encode(values.hash(1).to_numpy(), values.hash(2).to_numpy())
+    assert len(first) == values.n_unique()
+    assert values.gather(first).gather(number).equals(values)
 
 
 def test_unknown_codes_are_reported_with_the_reason() -> None:
