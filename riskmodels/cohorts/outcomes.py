@@ -8,7 +8,7 @@ from riskmodels.cohorts.stays import segments
 from riskmodels.cohorts.task import Task
 from riskmodels.history import Shard
 
-__all__ = ["OUTCOMES", "treat_and_release_visits"]
+__all__ = ["OUTCOMES", "next_start", "treat_and_release_visits"]
 
 # An outcome adds `outcome_time` to the stays: the start of what may be the outcome, null where there is
 # none. Whether it lies in the follow-up is for the caller to judge.
@@ -26,7 +26,7 @@ def unplanned_admission(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.Dat
         return stays.with_columns(outcome_time=following.over("person"))
     if task.follow_up.first_day > 0:
         unplanned = stays.filter(~pl.col("planned")).select("person", outcome_time="admission_time")
-        return _next_start(stays, unplanned, task)
+        return next_start(stays, unplanned, task)
     # By the place in the sequence: a stay of no length begins when it ends, and must not follow itself.
     following = pl.when(~pl.col("planned")).then("admission_time").shift(-1).backward_fill()
     return stays.with_columns(outcome_time=following.over("person"))
@@ -35,10 +35,10 @@ def unplanned_admission(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.Dat
 def treat_and_release_ed_visit(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
     """Add the time of the first treat-and-release ED visit at or after each discharge."""
     visits = treat_and_release_visits(shard, task).select("person", outcome_time="start")
-    return _next_start(stays, visits, task)
+    return next_start(stays, visits, task)
 
 
-def _next_start(stays: pl.DataFrame, events: pl.DataFrame, task: Task) -> pl.DataFrame:
+def next_start(stays: pl.DataFrame, events: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Add the first `outcome_time` of `events` from the follow-up's first day and the discharge on."""
     first_day = pl.col("discharge_time").dt.truncate("1d") + pl.duration(days=task.follow_up.first_day)
     return (

@@ -191,7 +191,7 @@ def load_grouper(name: str) -> Grouper:
     prefixes = tuple(
         (system, prefix, number)
         for number, entry in enumerate(groups.values())
-        for system in SHAPES
+        for system in (*SHAPES, "LOCAL")
         for spelled in entry.get(system, "").split()
         for prefix in _spell_out(spelled)
     )
