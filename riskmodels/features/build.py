@@ -1,12 +1,13 @@
 """Build the features of index cases, shard by shard."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any as AnyValue
 
 import numpy as np
 import polars as pl
+from scipy.sparse import csr_matrix
 
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
@@ -14,6 +15,7 @@ from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
 from riskmodels.features.plan import Plan, TablePlan, fixed, make_plan
+from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
 from riskmodels.features.windows import Cases, Rows, look_back
 from riskmodels.history import History, Shard
@@ -35,11 +37,48 @@ class FeatureFrame:
     frame : DataFrame
         index_id and one column for each feature, in the order of `columns`; rows in the order of the cases.
     columns : list of FeatureColumn
-        What each column is.
+        What each column of `frame` is.
+    sparse : csr_matrix or None
+        The columns of specifications with ``sparse=True``, in the order of `sparse_columns`; a row for each
+        row of `frame`. None where there is no such column.
+    sparse_columns : list of FeatureColumn
+        What each column of `sparse` is.
     """
 
     frame: pl.DataFrame
     columns: list[FeatureColumn]
+    sparse: csr_matrix | None = None
+    sparse_columns: list[FeatureColumn] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """Return the number of rows."""
+        return self.frame.height
+
+    @property
+    def every_column(self) -> list[FeatureColumn]:
+        """Return the columns of the table and then those of the sparse matrix."""
+        return [*self.columns, *self.sparse_columns]
+
+    @property
+    def model_matrix(self) -> csr_matrix | None:
+        """Return the sparse matrix as trees take it: see `riskmodels.features.sparse.model_matrix`."""
+        return None if self.sparse is None else model_matrix(self.sparse, self.sparse_columns)
+
+    def filter(self, rows: pl.Series | np.ndarray) -> "FeatureFrame":
+        """Return the rows for which a mask is true."""
+        mask = pl.Series(rows, dtype=pl.Boolean).fill_null(False)
+        kept = None if self.sparse is None else self.sparse[mask.to_numpy()]
+        return replace(self, frame=self.frame.filter(mask), sparse=kept)
+
+    def to_dense(self) -> pl.DataFrame:
+        """Return all columns as one table; where a patient never had what days are counted since, null."""
+        if self.sparse is None:
+            return self.frame
+        dense = pl.DataFrame(self.sparse.toarray(), schema=[column.name for column in self.sparse_columns])
+        never = [column.name for column in self.sparse_columns if column.aggregation == "days_since"]
+        dense = dense.with_columns(pl.when(pl.col(name) != 0).then(pl.col(name)) for name in never)
+        return pl.concat([self.frame, dense], how="horizontal")
 
 
 def build_shard_features(
@@ -75,14 +114,15 @@ def build_shard_features(
         raise SpecError("build_shard_features needs vocabulary=, the history's, with a feature set.")
     else:
         plan = make_plan(feature_set, vocabulary, known_only=known_only)
-    numbers = _look_backs(shard, cases, plan)
+    numbers, sparse = _look_backs(shard, cases, plan)
     statics = _statics(shard, cases, plan, plan.feature_set.every_static())
     frame = pl.DataFrame([cases["index_id"], *numbers, *statics])
     scores = [spec for spec in plan.feature_set.specs if isinstance(spec, Score)]
     frame = frame.with_columns(
         expression.cast(pl.Float64) for spec in scores for expression in FORMULAS[spec.formula].compute()
     )
-    return FeatureFrame(frame.select("index_id", *plan.feature_set.names), plan.feature_set.columns)
+    columns, sparse_columns = plan.feature_set.columns, plan.feature_set.sparse_columns
+    return FeatureFrame(frame.select("index_id", *plan.feature_set.names), columns, sparse, sparse_columns)
 
 
 @dataclass(frozen=True)
@@ -100,7 +140,9 @@ class _ShardFeatures:
     def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
         assert rows is not None
         shard = read_shard(self.history, number, self.plan)
-        return {"features": build_shard_features(shard, rows, self.plan).frame}
+        built = build_shard_features(shard, rows, self.plan)
+        sparse = {} if built.sparse is None else {"sparse": as_lists(built.sparse)}
+        return {"features": built.frame, **sparse}
 
     def __reduce__(self) -> tuple[AnyValue, ...]:  # the plan is made where it is used
         return type(self), (self.history, self.feature_set, self.known_only)
@@ -136,10 +178,15 @@ def build_features(
     numbered = cases.with_row_index("_row")
     groups = split_cases(numbered, history.n_shards)
     frames, rows = [empty_frame(function.plan, cases)], [pl.Series("_row", [], dtype=pl.UInt32)]
+    matrices, width = [], len(feature_set.sparse_columns)
     for number, tables in (engine or LocalEngine()).run(function, groups, "Building features"):
         frames.append(tables["features"])
         rows.append(groups[number]["_row"])
-    return FeatureFrame(pl.concat(frames)[pl.concat(rows).arg_sort()], feature_set.columns)
+        if width:
+            matrices.append(from_lists(tables["sparse"], width))
+    order = pl.concat(rows).arg_sort()
+    sparse = stacked(matrices, width)[order.to_numpy()] if width else None
+    return FeatureFrame(pl.concat(frames)[order], feature_set.columns, sparse, feature_set.sparse_columns)
 
 
 def split_cases(cases: pl.DataFrame, n_shards: int) -> dict[int, pl.DataFrame]:
@@ -172,19 +219,25 @@ def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
     return build_shard_features(shard, cases.clear(), plan).frame
 
 
-def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> list[pl.Series]:
+def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.Series], csr_matrix | None]:
+    """Return the look-back columns of the table, and the sparse matrix where there is one."""
     out = np.empty((len(plan.parts), cases.height))
     for n, part in enumerate(plan.parts):
         out[n] = part.spec.absent
+    sparse: csr_matrix | None = None
     for table in plan.tables:
         frame = _ordered(shard, table.table)
         rows, n_keys = _rows(shard, frame, table, plan.known_only)
         for run in table.passes:
             found = _cases(cases, frame["person"], run.anchor)
             look_back(rows, found, run.program._replace(n_keys=n_keys), out)
+        for run in table.sparse_passes:
+            found = _cases(cases, frame["person"], run.anchor)
+            filled = fill_lists(rows, found, run.program._replace(n_keys=n_keys), len(plan.sparse_parts))
+            sparse = filled if sparse is None else sparse + filled  # no two passes fill the same column
     frame = pl.DataFrame([pl.Series(part.name, out[n]) for n, part in enumerate(plan.parts)])
     missing = [part.name for part in plan.parts if np.isnan(part.spec.absent)]
-    return frame.with_columns(pl.col(missing).fill_nan(None)).get_columns()
+    return frame.with_columns(pl.col(missing).fill_nan(None)).get_columns(), sparse
 
 
 def _ordered(shard: Shard, table: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ def markdown_table(feature_set: FeatureSet) -> str:
     """
     lines = ["| columns | what they hold | windows | role | number |", "|---|---|---|---|---|"]
     for spec in feature_set.specs:
-        columns = FeatureSet("one", [spec], feature_set.groupers).columns
+        columns = FeatureSet("one", [spec], feature_set.groupers).every_column
         name, label, windows = columns[0].name, columns[0].label, ""
         if isinstance(spec, LookBack):
             name, label = _pattern(spec)

@@ -107,7 +107,7 @@ class FeatureSet:
         object.__setattr__(self, "specs", tuple(specs))
         object.__setattr__(self, "groupers", tuple(groupers))
         seen: set[str] = set()
-        for column in self.columns:
+        for column in self.every_column:
             if column.name in seen or column.name == "index_id":
                 raise SpecError(
                     f"Feature set {name!r} has two columns called {column.name!r}: give one of the "
@@ -121,18 +121,28 @@ class FeatureSet:
 
     @cached_property
     def columns(self) -> list[FeatureColumn]:
-        """The columns, in order."""
-        return [column for spec in self.specs for column in self._columns_of(spec)]
+        """The columns of a feature frame's table, in order."""
+        return [c for spec in self.specs if not _is_sparse(spec) for c in self._columns_of(spec)]
+
+    @cached_property
+    def sparse_columns(self) -> list[FeatureColumn]:
+        """The columns of a feature frame's sparse matrix, in order."""
+        return [c for spec in self.specs if _is_sparse(spec) for c in self._columns_of(spec)]
+
+    @property
+    def every_column(self) -> list[FeatureColumn]:
+        """The columns of the table and then those of the sparse matrix: what a model sees."""
+        return [*self.columns, *self.sparse_columns]
 
     @property
     def names(self) -> list[str]:
-        """The columns' names, in order."""
+        """The names of the table's columns, in order."""
         return [column.name for column in self.columns]
 
     @property
     def roles(self) -> dict[str, str]:
         """The role of each column."""
-        return {column.name: column.role for column in self.columns}
+        return {column.name: column.role for column in self.every_column}
 
     def select(self, role: str | None = None) -> "FeatureSet":
         """Return the features of a role; the same set where `role` is None."""
@@ -261,6 +271,10 @@ class FeatureSet:
             tables=("encounter", "event") if linked else (source.table,),
             aggregation=spec.aggregation,
         )
+
+
+def _is_sparse(spec: Spec) -> bool:
+    return isinstance(spec, LookBack) and spec.sparse
 
 
 def find_grouper(name: str) -> Grouper:

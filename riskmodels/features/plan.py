@@ -39,11 +39,12 @@ class TablePlan:
     keys: list[str] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
     passes: list[Pass] = field(default_factory=list)
+    sparse_passes: list[Pass] = field(default_factory=list)
 
     @property
     def any_stay(self) -> bool:
         """Whether a pass asks which rows belong to the index stay."""
-        return any(p.program.any_stay for p in self.passes)
+        return any(p.program.any_stay for p in (*self.passes, *self.sparse_passes))
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Plan:
     known_only : bool
         Whether only rows known before the index time count.
     parts : list
-        The look-back columns, in the order of the kernel's output.
+        The look-back columns of the table, in the order of the kernel's output.
+    sparse_parts : list
+        Those of the sparse matrix.
     tables : list of TablePlan
     reads : dict of table to columns
         What is read of a shard.
@@ -67,6 +70,7 @@ class Plan:
     vocabulary: pl.DataFrame
     known_only: bool
     parts: list[Part]
+    sparse_parts: list[Part]
     tables: list[TablePlan]
     reads: dict[str, set[str]]
 
@@ -82,21 +86,24 @@ def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: 
     known_only : bool
         Leave out rows that were recorded at or after the index time.
     """
-    parts = feature_set.parts()
+    found = feature_set.parts()
+    parts = [part for part in found if not part.spec.sparse]
+    sparse_parts = [part for part in found if part.spec.sparse]
     codes = _Codes(feature_set, vocabulary)
     tables = []
     for table in ("encounter", "event"):
-        chosen = [n for n, part in enumerate(parts) if part.spec.source.table == table]
-        if not chosen:
-            continue
         plan = TablePlan(table)
-        keyed: dict[tuple[str, bool], list[int]] = {}
-        for n in chosen:
-            keyed.setdefault((parts[n].spec.anchor, parts[n].window.stay), []).append(n)
-        for (anchor, _), numbers in keyed.items():
-            plan.passes.append(_pass(plan, parts, anchor, numbers, codes, known_only))
-        tables.append(plan)
-    return Plan(feature_set, vocabulary, known_only, parts, tables, _reads(feature_set, tables, known_only))
+        for passes, columns in ((plan.passes, parts), (plan.sparse_passes, sparse_parts)):
+            keyed: dict[tuple[str, bool], list[int]] = {}
+            for n, part in enumerate(columns):
+                if part.spec.source.table == table:
+                    keyed.setdefault((part.spec.anchor, part.window.stay), []).append(n)
+            for (anchor, _), numbers in keyed.items():
+                passes.append(_pass(plan, columns, anchor, numbers, codes, known_only))
+        if plan.passes or plan.sparse_passes:
+            tables.append(plan)
+    reads = _reads(feature_set, tables, known_only)
+    return Plan(feature_set, vocabulary, known_only, parts, sparse_parts, tables, reads)
 
 
 def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -> dict[str, set[str]]:
@@ -128,7 +135,7 @@ class _Codes:
     def __init__(self, feature_set: FeatureSet, vocabulary: pl.DataFrame) -> None:
         self.feature_set, self.vocabulary = feature_set, vocabulary
         self.size = vocabulary.height
-        self._groups: dict[str, pl.DataFrame] = {}
+        self._groups: dict[str, dict[int, np.ndarray]] = {}
 
     def of(self, source: Events, group: str | None) -> np.ndarray | None:
         """Return the codes, or None where the source takes all of them."""
@@ -136,11 +143,15 @@ class _Codes:
             grouper = self.feature_set.grouper(source.grouper)
             if source.grouper not in self._groups:
                 columns = self.vocabulary["code_system"], self.vocabulary["code_text"]
-                self._groups[source.grouper] = grouper.assign(*columns)
+                found = grouper.assign(*columns).unique(["group", "row"]).partition_by("group", as_dict=True)
+                code = self.vocabulary["code"].to_numpy()
+                self._groups[source.grouper] = {
+                    int(number): code[rows["row"].to_numpy()] for (number,), rows in found.items()
+                }
             wanted = [group] if group is not None else list(source.groups or grouper.groups)
-            numbers = [grouper.groups.index(name) for name in wanted]
-            found = self._groups[source.grouper].filter(pl.col("group").is_in(numbers))
-            return self.vocabulary["code"].gather(found["row"].unique()).to_numpy()
+            groups = self._groups[source.grouper]
+            codes = [groups[n] for n in map(grouper.groups.index, wanted) if n in groups]
+            return np.unique(np.concatenate([np.empty(0, np.int32), *codes]))
         if not source.codes and source.code_system is None:
             return None
         hit = pl.lit(True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.features.facts import FACTS
-from riskmodels.features.sources import Encounters, Source, Window, source_from_dict
+from riskmodels.features.sources import Encounters, Events, Source, Window, source_from_dict
 
 __all__ = [
     "SPECS",
@@ -34,6 +34,7 @@ VALUES = {
     "event": ("value", "days_supply", "quantity", "paid"),
 }
 KEYS = {"encounter": ("facility_id", "provider_id", "drg", "day"), "event": ("code", "encounter", "day")}
+NOUNS = {"diagnosis": "Diagnoses", "procedure": "Procedures", "drug": "Fills", "lab": "Results"}
 
 WindowLike = Window | str | int
 
@@ -59,6 +60,9 @@ class LookBack:
         ``{group}``, ``{window}`` or ``{days}``.
     label : str, optional
         The name in words; ``{group}`` stands for the group's label. The window's words are added.
+    sparse : bool
+        Keep the columns, one for each group of a grouper, in the sparse matrix of a feature frame: what is
+        0, or never was, takes no place.
     """
 
     source: Source
@@ -68,6 +72,7 @@ class LookBack:
     role: str = "predict"
     name: str | None = None
     label: str | None = None
+    sparse: bool = False
 
     aggregation: ClassVar[str] = ""
     kind: ClassVar[str] = "number"
@@ -86,6 +91,7 @@ class LookBack:
         role: str = "predict",
         name: str | None = None,
         label: str | None = None,
+        sparse: bool = False,
     ) -> None:
         listed = [windows] if isinstance(windows, Window | str | int) else list(windows)
         fields = {
@@ -96,6 +102,7 @@ class LookBack:
             "role": _one_of(role, ROLES, "role"),
             "name": name,
             "label": label,
+            "sparse": bool(sparse),
         }
         for key, content in fields.items():
             object.__setattr__(self, key, content)
@@ -110,6 +117,12 @@ class LookBack:
         if self.needs_age and any(w.stay for w in self.windows):
             raise SpecError(
                 f"{who} measures time before the anchor, so its windows cannot hold the stay itself."
+            )
+        if self.sparse and not (isinstance(self.source, Events) and self.source.each):
+            raise SpecError(f"{who} is sparse, and has no column a group: give its Events a grouper=.")
+        if self.sparse and not (self.absent == 0.0 or self.aggregation == "days_since"):
+            raise SpecError(
+                f"{who} cannot be sparse: where no row is, it is missing, and in a sparse matrix that is 0."
             )
         if self.options is None:
             if self.value is not None:
@@ -136,6 +149,7 @@ class LookBack:
             "role": self.role,
             "name": self.name,
             "label": self.label,
+            "sparse": self.sparse or None,
         }
         return {k: v for k, v in content.items() if v is not None}
 
@@ -162,7 +176,10 @@ class LookBack:
     def column_label(self, window: Window, group_label: str | None) -> str:
         """Return the column's name in words."""
         what = "{group}" if group_label else " or ".join(self.source.kinds) or self.source.table
-        words = (self.label or f"{self.phrase}{what}").format(group=group_label or "")
+        phrase = self.phrase
+        if group_label and self.aggregation == "count" and len(self.source.kinds) == 1:
+            phrase = f"{NOUNS.get(self.source.kinds[0], self.source.kinds[0].capitalize() + 's')} of "
+        words = (self.label or f"{phrase}{what}").format(group=group_label or "")
         when = window.phrase(self.anchor)
         return f"{words} ({when})" if self.needs_age else f"{words} {when}"
 
