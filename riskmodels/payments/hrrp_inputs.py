@@ -10,7 +10,7 @@ import polars as pl
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import hrrp_benchmark, hrrp_workbook
 from riskmodels.payments.program import Inputs
-from riskmodels.payments.reading import Table, read_table
+from riskmodels.payments.reading import SUPPRESSED, Table, read_table
 from riskmodels.payments.rules import Rules
 
 __all__ = ["OPTIONS", "read"]
@@ -143,7 +143,7 @@ def _measure(table: Table, measure: str, label: str, ids: pl.Series, rules: Rule
 def _yes_no(table: Table, values: pl.Series) -> pl.Series:
     words = {"y": True, "yes": True, "n": False, "no": False}
     plain = values.str.to_lowercase()
-    known = plain.is_in([*words, "n/a", "--", "nq"]) | plain.is_null()
+    known = plain.is_in([*words, *(SUPPRESSED - {"n"})]) | plain.is_null()
     if not known.all():
         row = int((~known).arg_max() or 0)
         raise DataError(f"{values[row]!r} is neither Y nor N", file=table.path, column=values.name,

@@ -11,6 +11,7 @@ from riskmodels.payments.audit import Audit, Line, dollars, number, percent, whe
 from riskmodels.payments.mips_scoring import (
     CATEGORIES,
     adjustment_factor,
+    by_category,
     category_scores,
     exceptional_factor,
     given_weights,
@@ -76,17 +77,14 @@ class MeritBasedIncentive(Program):
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Compute final scores, adjustments and dollars."""
-        frame = inputs.frames["clinicians"]
-        points, used = weighted(frame, rules)
-        total = points.group_by("clinician_id").agg(
-            pl.col("points").sum().alias("category_points"), (pl.col("weight") > 0).sum().alias("categories")
-        )
-        frame = frame.join(total, on="clinician_id", how="left", maintain_order="left")
+        frame, used = weighted(inputs.frames["clinicians"], rules)
         bonus = pl.col("complex_patient_bonus")
         if "small_practice_bonus" in rules and frame["small_practice"].any():
             bonus = bonus + pl.col("small_practice").cast(pl.Float64) * rules["small_practice_bonus"]
             used = (*used, "small_practice_bonus")
-        score = pl.min_horizontal(pl.col("category_points") + bonus, pl.lit(100.0))
+        score = pl.min_horizontal(
+            pl.sum_horizontal(f"{name}_points" for name in CATEGORIES) + bonus, pl.lit(100.0)
+        )
         # 42 CFR 414.1380(c): who is scored on fewer than two categories has the threshold as the final score.
         score = pl.when(pl.col("categories") < 2).then(float(rules["performance_threshold"])).otherwise(score)
         frame = frame.with_columns(score.alias("final_score"))
@@ -109,8 +107,7 @@ class MeritBasedIncentive(Program):
         columns = ["clinician_id", *CATEGORIES, "complex_patient_bonus", "final_score", "scaling_factor",
                    "exceptional_adjustment", "payment_adjustment", "part_b_payments",
                    "adjustment_dollars"]  # fmt: skip
-        return Settlement(frame.select(columns), points.sort("clinician_id", maintain_order=True),
-                          _USED + used)  # fmt: skip
+        return Settlement(frame.select(columns), by_category(frame), _USED + used)
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the calculation of one clinician."""
@@ -119,8 +116,9 @@ class MeritBasedIncentive(Program):
         parts = settlement.detail.filter(clinician_id=entity)
         usual = rules["category_weights"]
         whole = all(part["weight"] == usual[part["category"]] for part in parts.iter_rows(named=True))
-        others = [name for name in ("redistribution", "redistribution_other") if name in rules]
-        weights = rules.cite("category_weights") if whole else "; ".join(rules.cite(name) for name in others)
+        weights = rules.cite(
+            "category_weights" if whole or "redistribution" not in rules else "redistribution"
+        )
         lines = [Line("Final score")]
         for part in parts.iter_rows(named=True):
             if part["score"] is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from riskmodels.errors import DataError
@@ -12,11 +13,15 @@ from riskmodels.payments.rules import Rules
 __all__ = [
     "CATEGORIES",
     "adjustment_factor",
+    "by_category",
     "category_scores",
     "exceptional_factor",
     "given_weights",
     "weighted",
 ]
+
+# Which weights a clinician has, where it is no row of the year's table.
+_USUAL, _ALONE, _GIVEN = -1, -2, -3
 
 CATEGORIES = {
     "quality": ("quality", "Quality_category_score"),
@@ -97,10 +102,22 @@ def given_weights(table: Table) -> dict[str, pl.Series]:
 
 
 def weighted(frame: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return each clinician's categories with score, weight and points, and the rules behind the weights.
+    """Return the clinicians with the weight and points of each category, and the rules behind the weights.
 
     Where a category has no score its weight is handed on by the year's table (42 CFR 414.1380(c)(2)(ii));
     small practices have rows of their own. One category alone has all the weight.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        A clinician a row, with the category scores (0 to 100, null where one does not count).
+    rules : Rules
+
+    Returns
+    -------
+    polars.DataFrame
+        `frame` with ``..._weight`` (a share) and ``..._points`` of each category and `categories`, how many
+        of them count.
 
     Raises
     ------
@@ -109,17 +126,16 @@ def weighted(frame: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str
     """
     usual: Mapping[str, float] = rules["category_weights"]
     counting = [name for name in CATEGORIES if usual[name] > 0]
-    scored = pl.sum_horizontal(pl.col(name).is_not_null() for name in counting)
-    rows = [(name, row) for name in ("redistribution", "redistribution_other") for row in rules.get(name, [])]
     # Rows of small practices are matched before those of all.
-    rows.sort(key=lambda pair: not pair[1].get("small", False))
+    rows = sorted(rules.get("redistribution", []), key=lambda row: not row.get("small", False))
     given = "quality_weight" in frame.columns
-    cases = [(pl.col("quality_weight").is_not_null(), "given")] if given else []
-    cases += [(scored == len(counting), "category_weights"), (scored < 2, "one")]
-    cases += [(_matches(row, counting), str(index)) for index, (_, row) in enumerate(rows)]
-    rule = pl.lit(None, dtype=pl.String)
+    scored = pl.sum_horizontal(pl.col(name).is_not_null() for name in counting)
+    cases = [(pl.col("quality_weight").is_not_null(), _GIVEN)] if given else []
+    cases += [(scored == len(counting), _USUAL), (scored < 2, _ALONE)]
+    cases += [(_matches(row, counting), index) for index, row in enumerate(rows)]
+    rule = pl.lit(None, dtype=pl.Int8)
     for condition, label in reversed(cases):
-        rule = pl.when(condition).then(pl.lit(label)).otherwise(rule)
+        rule = pl.when(condition).then(pl.lit(label, dtype=pl.Int8)).otherwise(rule)
     frame = frame.with_columns(rule.alias("rule"))
     unknown = frame.filter(pl.col("rule").is_null())
     if unknown.height:
@@ -131,21 +147,50 @@ def weighted(frame: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str
             file=first.get("source_file"), line=first.get("source_line"),
             fix="give the weights in columns quality_weight and so on",
         )  # fmt: skip
-    parts = []
+    weights = {}
     for name in CATEGORIES:
-        table = {str(index): float(row.get(name, 0.0)) for index, (_, row) in enumerate(rows)}
-        table["category_weights"] = float(usual[name])
-        weight = pl.col("rule").replace_strict(table, default=None, return_dtype=pl.Float64)
-        alone = pl.when(pl.col(name).is_not_null()).then(1.0).otherwise(0.0)
-        weight = pl.when(pl.col("rule") == "one").then(alone if name in counting else 0.0).otherwise(weight)
+        weight = pl.lit(float(usual[name]))
+        for index, row in enumerate(rows):
+            weight = pl.when(pl.col("rule") == index).then(float(row.get(name, 0.0))).otherwise(weight)
+        alone = pl.col(name).is_not_null().cast(pl.Float64) if name in counting else pl.lit(0.0)
+        weight = pl.when(pl.col("rule") == _ALONE).then(alone).otherwise(weight)
         if given:
-            weight = pl.when(pl.col("rule") == "given").then(pl.col(f"{name}_weight")).otherwise(weight)
-        part = frame.select("clinician_id", pl.lit(name).alias("category"), pl.col(name).alias("score"),
-                            weight.alias("weight"))  # fmt: skip
-        parts.append(part.with_columns((pl.col("score") * pl.col("weight")).fill_null(0.0).alias("points")))
-    chosen = set(frame["rule"].unique())
-    used = tuple(dict.fromkeys(name for index, (name, _) in enumerate(rows) if str(index) in chosen))
-    return pl.concat(parts), used
+            weight = pl.when(pl.col("rule") == _GIVEN).then(pl.col(f"{name}_weight")).otherwise(weight)
+        weights[name] = weight.alias(f"{name}_weight")
+    frame = frame.with_columns(weights.values())
+    used = ("redistribution",) if frame.select((pl.col("rule") >= 0).any()).item() else ()
+    return frame.with_columns(
+        *(
+            (pl.col(name) * pl.col(f"{name}_weight")).fill_null(0.0).alias(f"{name}_points")
+            for name in CATEGORIES
+        ),
+        pl.sum_horizontal((pl.col(f"{name}_weight") > 0).cast(pl.Int8) for name in CATEGORIES).alias(
+            "categories"
+        ),
+    ), used
+
+
+def by_category(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a row a clinician and category: score, weight and points, in the order of the clinicians."""
+    order = np.repeat(np.arange(frame.height), len(CATEGORIES))
+
+    def woven(suffix: str) -> pl.Series:
+        columns = frame.select(pl.col(f"{name}{suffix}").cast(pl.Float64) for name in CATEGORIES)
+        missing = columns.select(pl.all().is_null()).to_numpy().ravel()
+        values = pl.Series(columns.fill_null(0.0).to_numpy().ravel())
+        return values.set(pl.Series(missing), None) if missing.any() else values
+
+    return pl.DataFrame(
+        {
+            "clinician_id": frame["clinician_id"].gather(order),
+            "category": pl.Series(list(CATEGORIES), dtype=pl.String).gather(
+                np.tile(np.arange(len(CATEGORIES)), frame.height)
+            ),
+            "score": woven(""),
+            "weight": woven("_weight"),
+            "points": woven("_points"),
+        }
+    )
 
 
 def _matches(row: Mapping[str, Any], counting: list[str]) -> pl.Expr:

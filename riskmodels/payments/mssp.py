@@ -28,6 +28,10 @@ _COLUMNS = (
     "loss_limit", "disaster_adjustment", "earned_savings_losses",
 )  # fmt: skip
 
+_NO_REVENUE = (
+    "owe at most a share of their participants' Medicare revenue, in no public file (option revenue)"
+)
+
 
 class SharedSavings(Program):
     """Benchmark less expenditures; shared from the minimum savings (or loss) rate on, at a rate of the track.
@@ -59,7 +63,7 @@ class SharedSavings(Program):
             .sort("row", maintain_order=True)
             .drop("row")
         )
-        return Settlement(steps.select(_COLUMNS), detail, _used(steps, rules))
+        return Settlement(steps.select(_COLUMNS), detail, _used(steps, rules), _notes(steps, rules))
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the settlement of one ACO."""
@@ -141,10 +145,25 @@ def _used(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
     if (cut["shared"] > 0).any():
         used.append("savings_limit")
     if (cut["shared"] < 0).any():
-        used += ["loss_limit"] + (["revenue_loss_limit"] if "revenue_loss_limit" in rules else [])
+        tracks = set(cut.filter(pl.col("shared") < 0)["track"])
+        used += ["loss_limit_track_1_plus"] if "1+" in tracks else []
+        used += ["loss_limit"] if tracks - {"1+"} else []
+        used += ["revenue_loss_limit"] if tracks & set(rules.get("revenue_loss_limit", {})) else []
     if steps["reduced"].any():
         used.append("reduced_sharing")
     return tuple(used)
+
+
+def _notes(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
+    """Name the ACOs whose losses CMS limits by a revenue that was not given."""
+    limited = pl.col("track").is_in(list(mssp_settlement.revenue_shares(rules)))
+    # The files from PY 2018 on mark whom the revenue limits; without the mark anyone on these tracks may be.
+    marked = pl.col("revenue_limited").fill_null(True) & pl.col("revenue").is_null()
+    owing = steps.filter(limited & marked & (pl.col("earned_savings_losses") < 0))
+    if not owing.height:
+        return ()
+    named = ", ".join(owing["aco_id"])
+    return (f"{_NO_REVENUE}; limited by the benchmark alone: {named}",)
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -181,7 +200,7 @@ def _losses(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]:
              rules.cite("loss_rule")),
         Line("shared losses", dollars(row["shared"]), f"{dollars(generated)} × {percent(rate, 6)}"),
         Line("after the limit", dollars(row["limited"]), f"at most {dollars(limit)}",
-             rules.cite("loss_limit")),
+             rules.cite("loss_limit_track_1_plus" if row["track"] == "1+" else "loss_limit")),
     ]  # fmt: skip
     if row["revenue_limited"] and row["revenue"] is None:
         lines.append(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _TRACKS = {
 }  # fmt: skip
 _WORDS = {"enhanced": "EN", "en": "EN", **{letter.lower(): letter for letter in "ABCDE"}}
 _RATES = {"minimum_savings_rate": 0.2, "quality_score": 1.0}
-"""The most that a rate can be; figures above it are in percent: CMS has printed 0.0218, 2.18% and 2.18."""
+"""The most that a rate can be; above it they are in percent: CMS has printed 0.0218, 2.18%, 2.18 and 218."""
 
 
 def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
@@ -115,6 +116,8 @@ def _track(table: Table, rules: Rules) -> pl.Series:
         tracks = marks.select(
             pl.coalesce(pl.when(pl.col(track)).then(pl.lit(track)) for track in marks.columns)
         ).to_series()
+        if marks.columns == ["2"]:  # The file of PY 2013 marks Track 2 alone; all others were in Track 1.
+            tracks = tracks.fill_null("1")
     bad = ~tracks.is_in(list(known)) | tracks.is_null()
     bad = bad.fill_null(True)
     if bad.any():
@@ -127,14 +130,23 @@ def _track(table: Table, rules: Rules) -> pl.Series:
 
 
 def _rate(table: Table, name: str, column: str) -> pl.Series:
+    """Return a rate as a share of one; `P4R` (the year's standard is complete reporting) counts as all of it.
+
+    42 CFR 425.502(a)(1): an ACO's first year is paid for reporting. PY 2014 prints those scores as P4R.
+    """
     found = table.find(column)
     if found is None:
         return pl.Series([None] * table.frame.height, dtype=pl.Float64)
+    reported = table.frame[found].str.to_lowercase() == "p4r"
+    cells = pl.when(pl.lit(reported)).then(pl.lit("")).otherwise(pl.col(found)).alias(found)
+    table = replace(table, frame=table.frame.with_columns(cells))
     rates = table.number(found, minimum=0)
     # The middle of the file tells the unit: one cell that is wrong by far does not change it for all.
-    middle = rates.filter(rates > 0).median()
-    most, unit = _RATES[name], 100.0 if isinstance(middle, float) and middle > _RATES[name] else 1.0
-    return table.number(found, minimum=0, maximum=most * unit) / unit
+    middle, most = rates.filter(rates > 0).median(), _RATES[name]
+    units = (1.0, 100.0, 10_000.0) if isinstance(middle, float) else (1.0,)
+    unit = next((unit for unit in units if unit == units[-1] or middle <= most * unit), 1.0)
+    shares = table.number(found, minimum=0, maximum=most * unit) / unit
+    return shares.set(reported.fill_null(False), 1.0)
 
 
 def _optional(table: Table, name: str) -> pl.Series:
@@ -159,7 +171,9 @@ def _start(table: Table) -> pl.Series:
     column = table.find("Current_Start_Date", "Start_Date")
     if column is None:
         return pl.Series([None] * table.frame.height, dtype=pl.Int64)
-    year = table.frame[column].str.extract(r"^\d+/\d+/(\d+)", 1).cast(pl.Int64, strict=False)
+    cells = table.frame[column]
+    slashes = cells.str.extract(r"^\d+/\d+/(\d+)", 1)
+    year = slashes.fill_null(cells.str.extract(r"^(20\d\d)(-|$)", 1)).cast(pl.Int64, strict=False)
     return pl.select(pl.when(year < 100).then(year + 2000).otherwise(year)).to_series()
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from riskmodels.payments.rules import Rules
 
-__all__ = ["minimum_savings_rate", "settle"]
+__all__ = ["minimum_savings_rate", "revenue_shares", "settle"]
 
 
 def minimum_savings_rate(beneficiaries: pl.Expr, bands: list[dict[str, Any]]) -> pl.Expr:
@@ -97,17 +97,24 @@ def _shares(acos: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     )
 
 
+def revenue_shares(rules: Rules) -> dict[str, float]:
+    """Return the tracks whose losses are limited by a share of the participants' Medicare revenue."""
+    one_plus = rules.get("loss_limit_track_1_plus")
+    return {**rules.get("revenue_loss_limit", {}), **({"1+": one_plus["revenue"]} if one_plus else {})}
+
+
 def _loss_limit(rules: Rules) -> pl.Expr:
     """Return the most that an ACO can owe: of the benchmark, or of its participants' revenue where known."""
     limit = pl.lit(None, dtype=pl.Float64)
     year = rules.year - pl.col("start_year")
-    for track, steps in rules.get("loss_limit", {}).items():
+    one_plus = rules.get("loss_limit_track_1_plus")
+    steps_of = {**rules.get("loss_limit", {}), **({"1+": [one_plus["benchmark"]]} if one_plus else {})}
+    for track, steps in steps_of.items():
         step = pl.lit(steps[-1])
         for index, value in reversed(list(enumerate(steps[:-1]))):
             step = pl.when(year == index).then(value).otherwise(step)
         limit = pl.when(pl.col("track") == track).then(step * pl.col("benchmark")).otherwise(limit)
-    shares = rules.get("revenue_loss_limit", {})
-    share = pl.col("track").replace_strict(shares, default=None, return_dtype=pl.Float64)
+    share = pl.col("track").replace_strict(revenue_shares(rules), default=None, return_dtype=pl.Float64)
     of_revenue = share * pl.col("revenue")
     return pl.min_horizontal(limit, of_revenue)
 

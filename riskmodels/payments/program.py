@@ -41,11 +41,15 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Settlement:
-    """The figures of a program: a row an entity, a row a component, the rule parameters that were used."""
+    """The figures of a program: a row an entity, a row a component, the rule parameters that were used.
+
+    `notes` says what a reader of the figures should know that only the settlement shows.
+    """
 
     frame: pl.DataFrame
     detail: pl.DataFrame
     used: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Program(ABC):
@@ -126,7 +130,7 @@ class Payment:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result should know."""
-        return self.inputs.notes
+        return self.inputs.notes + self.settlement.notes
 
     @property
     def unverified(self) -> tuple[str, ...]:

@@ -156,12 +156,13 @@ class Table:
 
 
 def normalise(name: str) -> str:
-    r"""Return a column name in small letters with single spaces, without BOM and end punctuation.
+    r"""Return a column name in small letters, single spaces, without BOM, end punctuation and footnote.
 
-    >>> normalise(" Hospital\n CCN ")
+    >>> normalise(" Hospital\n CCN [a]")
     'hospital ccn'
     """
-    return re.sub(r"\s+", " ", name.replace("\ufeff", "").replace("\xa0", " ")).strip(" ,:").lower()
+    plain = re.sub(r"\s+", " ", name.replace("\ufeff", "").replace("\xa0", " ")).strip(" ,:")
+    return re.sub(r"\s*(\[\w{1,2}\]|\*+)$", "", plain).strip(" ,:").lower() or plain.lower()
 
 
 def read_table(path: str | Path, header: Iterable[str]) -> Table:

@@ -132,7 +132,7 @@ class TestJointReplacement:
         result = settle("cjr", 2019, [(1_000_000, 900_000)], score)
         assert result.frame["quality_category"].to_list() == [category]
         assert result.frame["payment"].to_list() == pytest.approx([payment])
-        assert "payment_discount" in result.unverified
+        assert result.unverified == ()
 
     @pytest.mark.parametrize(
         ("cells", "score"),
@@ -155,7 +155,7 @@ class TestJointReplacement:
         quality.write_text(header + "\nP," + ",".join(cells), encoding="utf-8")
         payment = pay("cjr", path, year=2019, quality=quality)
         assert payment.frame["composite_quality_score"].to_list() == pytest.approx([score])
-        assert "quality_points" in payment.unverified
+        assert payment.unverified == ()
 
     def test_hospital_and_regional_prices_are_blended(self, tmp_path: Path) -> None:
         path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
@@ -164,7 +164,34 @@ class TestJointReplacement:
         for year, price in ((2017, 100), (2018, 110), (2019, 120)):
             payment = pay("cjr", path, year=year, quality=quality)
             assert payment.detail["target"].to_list() == pytest.approx([price])
-            assert "regional_share" in payment.unverified
+            assert "regional_share" in payment.settlement.used
+            assert payment.unverified == ()
+
+    @pytest.mark.parametrize(
+        ("year", "score", "cost", "rural", "payment"),
+        [
+            # 42 CFR 510.300(c), 510.305(e)(1)(v) and 510.315(f); a price of 1,000,000 before the discount.
+            (2016, 5.9, 960_000, 0, 10_000),  # acceptable until 6.0 in performance year 1
+            (2017, 6.9, 990_000, 0, 0),  # between 980,000 paid and 990,000 owed
+            (2017, 4.9, 1_100_000, 0, -0.05 * 980_000),
+            (2017, 15.1, 1_100_000, 1, -0.03 * 995_000),
+            (2018, 15.1, 1_100_000, 1, -0.05 * 995_000),
+            (2018, 5.0, 500_000, 0, 0.10 * 970_000),
+            (2021, 15.1, 500_000, 0, 0.20 * 985_000),
+            (2021, 5.0, 2_000_000, 1, -0.05 * 970_000),
+        ],
+        ids=str,
+    )
+    def test_discounts_and_limits_by_performance_year(
+        self, settle: Settle, year: int, score: float, cost: float, rural: int, payment: float
+    ) -> None:
+        result = settle("cjr", year, [(1_000_000, cost)], score, rural=rural)
+        assert result.frame["payment"][0] == pytest.approx(payment)
+        assert result.unverified == ()
+
+    def test_the_years_of_the_extension_say_what_could_not_be_read(self, settle: Settle) -> None:
+        result = settle("cjr", 2023, [(1_000_000, 900_000)], 16)
+        assert {"payment_discount", "repayment_discount", "stop_gain"} <= set(result.unverified)
 
     def test_costs_between_the_two_targets_pay_and_owe_nothing(self, settle: Settle) -> None:
         assert settle("cjr", 2018, [(1_000_000, 985_000)], 10).frame["payment"].to_list() == [0]

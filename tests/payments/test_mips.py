@@ -1,6 +1,7 @@
 """The Merit-based Incentive Payment System."""
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import known_years, load_rules, pay
-from riskmodels.payments.mips_scoring import adjustment_factor
+from riskmodels.payments.mips_scoring import CATEGORIES, adjustment_factor, weighted
+from riskmodels.payments.rules import parse_rules
 
 Writer = Callable[..., Path]
 RULES = load_rules("mips", 2026)
@@ -59,23 +61,20 @@ def test_cms_names_of_the_categories_are_known(clinicians: Writer) -> None:
     assert payment.frame["clinician_id"].to_list() == ["1003000126"]
 
 
-def test_a_missing_category_hands_its_weight_on_and_the_result_says_that_it_is_unverified(
-    clinicians: Writer,
-) -> None:
+def test_a_missing_category_hands_its_weight_on(clinicians: Writer) -> None:
     payment = pay("mips", clinicians(("1", 80, "", 100, 90, "")), year=2026)
     assert payment.frame["final_score"][0] == pytest.approx(0.55 * 80 + 15 + 0.3 * 90)
     assert payment.unverified == ()
     without = pay("mips", clinicians(("1", 80, 60, 100, "", "")), year=2026)
     assert without.frame["final_score"][0] == pytest.approx(0.55 * 80 + 0.3 * 60 + 15)
-    assert without.unverified == ("redistribution_other",)
+    assert without.unverified == ()
     assert pay("mips", clinicians(("1", 80, 70, 100, 90, "")), year=2026).unverified == ()
 
 
 @pytest.mark.parametrize("year", known_years("mips"))
 def test_all_weights_of_a_year_add_up_to_one(year: int) -> None:
     rules = load_rules("mips", year)
-    rows = [*rules.get("redistribution", []), *rules.get("redistribution_other", [])]
-    for row in [rules["category_weights"], *rows]:
+    for row in [rules["category_weights"], *rules["redistribution"]]:
         shares = [value for key, value in row.items() if key not in ("without", "small")]
         assert sum(shares) == pytest.approx(1)
 
@@ -97,7 +96,7 @@ def test_exceptional_scores_rise_further_up_to_payment_year_2024(
 ) -> None:
     payment = pay("mips", clinicians(("1", score, score, score, score, 1000)), year=2024)
     assert payment.frame["exceptional_adjustment"][0] == pytest.approx(share)
-    assert ("exceptional_scale" in payment.unverified) == (share > 0)
+    assert ("exceptional_scale" in payment.settlement.used) == (share > 0)
     without = pay("mips", clinicians(("1", score, score, score, score, 1000)), year=2025)
     assert without.frame["exceptional_adjustment"][0] == 0
     scaled = pay(
@@ -119,13 +118,52 @@ def test_one_category_alone_leaves_payments_as_they_are(clinicians: Writer) -> N
     assert frame.select("final_score", "payment_adjustment").row(0) == (75, 0)
 
 
+REGULATION = {
+    # 42 CFR 414.1380(c)(2)(ii), rows of each table: weights of quality, cost, activities, interoperability.
+    (2019, "promoting_interoperability"): (85, 0, 15, 0),
+    (2019, "quality"): (0, 0, 50, 50),
+    (2020, "quality"): (0, 10, 45, 45),
+    (2020, "improvement_activities quality"): (0, 10, 0, 90),
+    (2021, "cost"): (60, 0, 15, 25),
+    (2021, "promoting_interoperability quality"): (0, 15, 85, 0),
+    (2022, "quality"): (0, 0, 15, 85),
+    (2023, "improvement_activities promoting_interoperability"): (80, 20, 0, 0),
+    (2023, "quality"): (0, 20, 15, 65),
+    (2024, "cost improvement_activities"): (70, 0, 0, 30),
+    (2026, "cost quality"): (0, 0, 15, 85),
+}
+
+
+@pytest.mark.parametrize(("case", "weights"), REGULATION.items(), ids=str)
+def test_the_weight_of_a_missing_category_is_handed_on_as_the_regulation_prints(
+    clinicians: Writer, case: tuple[int, str], weights: tuple[int, ...]
+) -> None:
+    year, missing = case
+    row = ("1", *("" if name in missing.split() else 50 for name in CATEGORIES), "")
+    detail = pay("mips", clinicians(row), year=year).detail
+    assert [round(100 * weight) for weight in detail["weight"]] == list(weights)
+
+
+def test_every_two_categories_that_are_missing_have_a_row(clinicians: Writer) -> None:
+    for year in known_years("mips"):
+        counting = [name for name, share in load_rules("mips", year)["category_weights"].items() if share]
+        pairs = [(), *((name,) for name in counting), *combinations(counting, 2)]
+        for missing in pairs:
+            row = ("1", *("" if name in missing else 50 for name in CATEGORIES), "")
+            assert pay("mips", clinicians(row), year=year).frame["final_score"][0] is not None
+
+
 def test_a_pattern_that_the_rules_do_not_have_needs_weights(clinicians: Writer) -> None:
+    bare = {"category_weights": {"value": dict.fromkeys(CATEGORIES, 0.25), "source": "made up"}}
+    rules = parse_rules({"program": "mips", "year": 1, "title": "t", **bare}, "here")
+    frame = pl.DataFrame(
+        {"clinician_id": ["1"], "small_practice": [False], **dict.fromkeys(CATEGORIES, 50.0)}
+    )
+    frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("quality"))
+    with pytest.raises(DataError, match=r"1 has no score in quality, .* payment year 1 could not be found"):
+        weighted(frame, rules)
     row = ("1", "", 60, 100, 90)
     header = "clinician_id,quality,cost,improvement_activities,promoting_interoperability"
-    with pytest.raises(
-        DataError, match=r"1 has no score in quality, .* payment year 2021 could not be found"
-    ):
-        pay("mips", clinicians(row, header=header), year=2021)
     weights = ",quality_weight,cost_weight,improvement_activities_weight,promoting_interoperability_weight"
     frame = pay("mips", clinicians((*row, 0, 30, 30, 40), header=header + weights), year=2021).frame
     assert frame["final_score"].to_list() == pytest.approx([18 + 30 + 36])

@@ -175,13 +175,63 @@ def test_what_if_and_break_even_agree(puf: Writer) -> None:
         assert part in text
 
 
-def test_a_loss_limit_that_no_source_confirms_is_flagged_where_it_binds(puf: Writer) -> None:
+def test_a_loss_limit_counts_where_it_binds_and_the_missing_revenue_is_said(puf: Writer) -> None:
     cells = {"Current_Track": "C", "MinSavPerc": 1, "QualScore": 80, "ABtotBnchmk": 100_000_000}
-    small = pay("mssp", puf(**cells, ABtotExp=101_500_000), year=2024)
-    assert small.unverified == ()
-    large = pay("mssp", puf(**cells, ABtotExp=110_000_000), year=2024)
+    small = pay("mssp", puf(**cells, ABtotExp=101_500_000, RevLossLimit=0), year=2024)
+    assert "loss_limit" not in small.settlement.used
+    assert small.notes == ()
+    large = pay("mssp", puf(**cells, ABtotExp=110_000_000, RevLossLimit=1), year=2024)
     assert large.frame["earned_savings_losses"].to_list() == [-1_000_000]
-    assert large.unverified == ("loss_limit", "revenue_loss_limit")
+    assert {"loss_limit", "revenue_loss_limit"} <= set(large.settlement.used)
+    assert large.unverified == ()
+    assert "limited by the benchmark alone: A0001" in large.notes[0]
+
+
+def test_the_limit_of_the_track_1_plus_model_is_flagged_as_unverified(puf: Writer) -> None:
+    cells = {"Current_Track_1": 0, "Current_Track_1_Plus": 1, "ABtotBnchmk": 100_000_000}
+    payment = pay("mssp", puf(**cells, ABtotExp=120_000_000, MinSavPerc=0), year=2018)
+    assert payment.frame["earned_savings_losses"].to_list() == [-4_000_000]
+    assert payment.unverified == ("loss_limit_track_1_plus",)
+
+
+@pytest.mark.parametrize(
+    ("start", "limit"), [("1/1/2015", 0.05), ("01/01/14", 0.075), ("2013-01-01", 0.10)], ids=str
+)
+def test_track_2_losses_are_limited_by_the_performance_year(puf: Writer, start: str, limit: float) -> None:
+    """42 CFR 425.606(g): 5, 7.5 and 10 percent of the updated benchmark."""
+    cells = {"Current_Track_1": 0, "Current_Track_2": 1, "Current_Start_Date": start, "MinSavPerc": 0.02}
+    payment = pay("mssp", puf(**cells, ABtotBnchmk=100_000_000, ABtotExp=190_000_000), year=2015)
+    assert payment.frame["loss_limit"][0] == pytest.approx(limit * 100_000_000)
+
+
+class TestLayoutsOfOtherYears:
+    """Columns as load functions of public packages name them for PY 2013 to PY 2015."""
+
+    def test_the_file_of_2013_marks_track_2_alone(self, puf: Writer) -> None:
+        cells = {"ACO_Num": "1", "Start_Date": "4/1/2012", "Track2": 0, "QualScore": 1, "MinSavPerc": 0.0285}
+        cells |= {"ABtotBnchmk": 100_000_000, "ABtotExp": 90_000_000}
+        path = puf(**cells)
+        text = path.read_text(encoding="utf-8").replace("ACO_ID,", "Name,").replace("Met_QPS", "Adv_Pay")
+        path.write_text(text, encoding="utf-8")
+        frame = pay("mssp", path, year=2013).frame
+        assert frame["earned_savings_losses"].to_list() == pytest.approx([10_000_000 * 0.5 * 0.98])
+
+    def test_a_first_year_paid_for_reporting_has_the_whole_rate(self, puf: Writer) -> None:
+        cells = {
+            "Track1": 1,
+            "Track2": 0,
+            "MinSavPerc": "2.85",
+            "QualScore": "P4R",
+            "ABtotBnchmk": 100_000_000,
+        }
+        frame = pay("mssp", puf(**cells, ABtotExp=90_000_000), year=2014).frame
+        assert frame["final_sharing_rate"].to_list() == [0.5]
+
+    @pytest.mark.parametrize("rate", ["0.02", "2.00%", "2", "200"])
+    def test_rates_are_read_in_any_unit_that_cms_has_printed(self, puf: Writer, rate: str) -> None:
+        cells = {"Track1": 0, "Track2": 1, "MinSavPerc": rate, "ABtotBnchmk": 100_000_000}
+        frame = pay("mssp", puf(**cells, ABtotExp=97_000_000), year=2015).frame
+        assert frame["minimum_savings_rate"].to_list() == pytest.approx([0.02])
 
 
 def test_revenue_lowers_the_loss_limit(puf: Writer, tmp_path: Path) -> None:
