@@ -98,7 +98,7 @@ def benchmark(
     task = load_task(task)
     bundle = _bundle(model, tracking_uri)
     if bundle is not None:
-        refuse_predict_features(bundle.contract.columns, f"the model {bundle.name}")
+        refuse_predict_features(bundle.contract.every_column, f"the model {bundle.name}")
         if bundle.task.name != task.name:
             raise SpecError(f"the model {bundle.name} is of the task {bundle.task.name}, not of {task.name}")
     if isinstance(history, str | Path):
@@ -128,7 +128,7 @@ def benchmark(
         )
     else:
         features = build_features(history, cases, bundle.feature_set, engine=engine)
-        risk = bundle.predict(features.frame)
+        risk = bundle.predict(features)
         if reference == "here":
             risk, _ = recalibrate(np.log(risk / (1 - risk)), outcome)
         expected = Expected(
@@ -136,7 +136,7 @@ def benchmark(
             {
                 "model": bundle.name,
                 "model_version": bundle.version,
-                "features": [column.name for column in bundle.contract.columns],
+                "features": [column.name for column in bundle.contract.every_column],
             },
         )
     stays = cases.select(by, "person", pl.col("label").alias("observed")).with_columns(

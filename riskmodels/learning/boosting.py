@@ -12,9 +12,9 @@ __all__ = ["Rows", "booster_text", "contributions", "margins", "read_booster", "
 
 @dataclass(frozen=True)
 class Rows:
-    """An encoded design matrix (n, columns) with outcomes and weights (n,)."""
+    """An encoded design matrix (n, columns), dense or sparse, with outcomes and weights (n,)."""
 
-    matrix: np.ndarray
+    matrix: Any
     y: np.ndarray
     weight: np.ndarray
 
@@ -74,23 +74,24 @@ def train_booster(
     return read_booster(booster_text(booster, best)), best
 
 
-def margins(boosters: Sequence[Any], matrix: np.ndarray, num_threads: int = 0) -> np.ndarray:
+def margins(boosters: Sequence[Any], matrix: Any, num_threads: int = 0) -> np.ndarray:
     """Return the mean margin (n,), in log-odds, of boosters over an encoded matrix."""
-    total = np.zeros(len(matrix))
-    if len(matrix) == 0:
+    total = np.zeros(matrix.shape[0])
+    if matrix.shape[0] == 0:
         return total
     for booster in boosters:
         total += booster.predict(matrix, raw_score=True, num_threads=num_threads)
     return total / len(boosters)
 
 
-def contributions(boosters: Sequence[Any], matrix: np.ndarray, num_threads: int = 0) -> np.ndarray:
+def contributions(boosters: Sequence[Any], matrix: Any, num_threads: int = 0) -> np.ndarray:
     """Return mean SHAP values (n, columns + 1), the expected margin last (Lundberg et al. 2020, TreeSHAP)."""
-    total = np.zeros((len(matrix), matrix.shape[1] + 1))
-    if len(matrix) == 0:
+    total = np.zeros((matrix.shape[0], matrix.shape[1] + 1))
+    if matrix.shape[0] == 0:
         return total
     for booster in boosters:
-        total += booster.predict(matrix, pred_contrib=True, num_threads=num_threads)
+        found = booster.predict(matrix, pred_contrib=True, num_threads=num_threads)
+        total += found if isinstance(found, np.ndarray) else found.toarray()
     return total / len(boosters)
 
 

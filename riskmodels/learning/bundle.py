@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,16 +134,30 @@ class ModelBundle:
     @property
     def predict_features(self) -> tuple[str, ...]:
         """Return the features of role `predict`, which risk adjustment may not use."""
-        return tuple(column.name for column in self.contract.columns if column.role != "adjust")
+        return tuple(column.name for column in self.contract.every_column if column.role != "adjust")
 
     def check(self, frame: Any) -> CheckedFrame:
         """Return `frame` in the order of training, or refuse it: see `DataContract.check`."""
         return self.contract.check(frame)
 
     def predict(self, frame: Any) -> np.ndarray:
-        """Return the calibrated risk of each row, between 0 and 1, once the data contract is checked."""
-        checked = self.check(frame)
-        return np.asarray(self.model.predict_proba(checked.frame)[:, 1], dtype=float)
+        """Return the calibrated risk of each row, between 0 and 1, once the data contract is checked.
+
+        `frame` is a table of features, or the feature frame that `build_features` returns.
+        """
+        _, ready = self.ready(frame)
+        return np.asarray(self.model.predict_proba(ready)[:, 1], dtype=float)
+
+    def ready(self, frame: Any) -> tuple[CheckedFrame, Any]:
+        """Return a table or feature frame as it was checked, and as the model takes it.
+
+        The sparse columns of a feature frame, which the contract knows by name alone, stay beside its table.
+        """
+        if not hasattr(frame, "sparse_columns"):
+            checked = self.check(frame)
+            return checked, checked.frame
+        checked = self.check(frame.frame)
+        return checked, replace(frame, frame=checked.frame) if frame.sparse_columns else checked.frame
 
     def fingerprint(self) -> str:
         """Return a hash of what the model computes, whatever its name, version and metadata."""

@@ -26,7 +26,7 @@ from riskmodels.learning.contract_columns import (
     say_rows,
     some,
 )
-from riskmodels.learning.inventory import Inventory, take_inventory
+from riskmodels.learning.inventory import Inventory, needs_of, take_inventory
 
 if TYPE_CHECKING:
     from riskmodels.features import FeatureColumn
@@ -74,6 +74,8 @@ class DataContract:
     tolerance : float
         Share of rows with an unknown level that a category with an open set of levels may have, beside the
         share that was rare in training. A closed set has no tolerance.
+    sparse_columns : tuple of ColumnContract
+        The features that a feature frame keeps in its sparse matrix: role and needs; nothing of their values.
     """
 
     columns: tuple[ColumnContract, ...]
@@ -84,6 +86,12 @@ class DataContract:
     code_systems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     other_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tolerance: float = 0.05
+    sparse_columns: tuple[ColumnContract, ...] = ()
+
+    @property
+    def every_column(self) -> tuple[ColumnContract, ...]:
+        """Return the features of the table and then the sparse ones."""
+        return (*self.columns, *self.sparse_columns)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +101,7 @@ class DataContract:
     @property
     def needs(self) -> tuple[str, ...]:
         """Return what the features need of a history, sorted."""
-        return tuple(sorted({need for column in self.columns for need in column.needs}))
+        return tuple(sorted({need for column in self.every_column for need in column.needs}))
 
     @classmethod
     def from_training(
@@ -105,6 +113,7 @@ class DataContract:
         feature_set: Any = None,
         history: "History | Inventory | None" = None,
         tolerance: float = 0.05,
+        sparse_columns: Sequence["FeatureColumn"] = (),
     ) -> "DataContract":
         """Describe a training set.
 
@@ -118,19 +127,26 @@ class DataContract:
             What the training set was made with; their hashes are kept.
         history : History or Inventory, optional
             Where the training set came from, for the code systems the events were coded in.
+        sparse_columns : sequence of FeatureColumn
+            Those that the model takes beside the frame.
         """
         rows = nw.from_native(frame, eager_only=True).to_polars()
         missing = [column.name for column in columns if column.name not in rows.columns]
         if missing:
             raise ContractError(f"the training frame lacks the features {', '.join(map(repr, missing))}")
         described = tuple(describe(column, rows[column.name]) for column in columns)
+        sparse = tuple(
+            ColumnContract(column.name, column.kind, column.role, column.label, needs=needs_of(column))
+            for column in sparse_columns
+        )
         systems: dict[str, tuple[str, ...]] = {}
         others: dict[str, tuple[str, ...]] = {}
         if history is not None:
             seen = history if isinstance(history, Inventory) else take_inventory(history)
             # What the training history did not have either, a history to be scored need not have.
             described = tuple(_of_what_there_was(column, seen) for column in described)
-            needs = {need for column in described for need in column.needs}
+            sparse = tuple(_of_what_there_was(column, seen) for column in sparse)
+            needs = {need for column in (*described, *sparse) for need in column.needs}
             systems = {
                 kind: seen.main_code_systems(kind)
                 for kind in sorted(seen.events)
@@ -145,6 +161,7 @@ class DataContract:
             code_systems=systems,
             other_words=others,
             tolerance=tolerance,
+            sparse_columns=sparse,
         )
 
     def check(self, frame: Any, *, ignore: Iterable[str] = ("index_id",)) -> CheckedFrame:
@@ -199,10 +216,10 @@ class DataContract:
             )
         for need in self.needs:
             if not seen.has(need):
-                names = [column.name for column in self.columns if need in column.needs]
+                names = [column.name for column in self.every_column if need in column.needs]
                 raise ContractError(
                     f"the history has no {_say_need(need)}, which {len(names)} of the model's "
-                    f"{len(self.columns)} features need ({some(names)})\nFix: ingest a source that has "
+                    f"{len(self.every_column)} features need ({some(names)})\nFix: ingest a source that has "
                     "them, or "
                     "train a model on features that do without"
                 )
@@ -231,26 +248,32 @@ class DataContract:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract as plain data for JSON."""
-        return json.loads(json.dumps(asdict(self)))
+        content = json.loads(json.dumps(asdict(self)))
+        if not self.sparse_columns:
+            del content["sparse_columns"]
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "DataContract":
         """Read what `to_dict` gave."""
-        columns = tuple(
-            ColumnContract(
-                **{
-                    **column,
-                    "levels": None if column["levels"] is None else tuple(column["levels"]),
-                    "needs": tuple(column["needs"]),
-                }
+        columns, sparse = (
+            tuple(
+                ColumnContract(
+                    **{
+                        **column,
+                        "levels": None if column["levels"] is None else tuple(column["levels"]),
+                        "needs": tuple(column["needs"]),
+                    }
+                )
+                for column in content.get(key, ())
             )
-            for column in content["columns"]
+            for key in ("columns", "sparse_columns")
         )
         tuples = {
             key: {name: tuple(values) for name, values in content.get(key, {}).items()}
             for key in ("code_systems", "other_words")
         }
-        return cls(**{**content, **tuples, "columns": columns})
+        return cls(**{**content, **tuples, "columns": columns, "sparse_columns": sparse})
 
     def _check_names(self, names: Sequence[str]) -> None:
         missing = [name for name in self.names if name not in names]

@@ -11,6 +11,7 @@ from riskmodels.learning.calibration import CALIBRATIONS, Calibrator, fit_calibr
 from riskmodels.learning.encoding import TableEncoder
 from riskmodels.learning.inputs import TrainingTable
 from riskmodels.learning.tuning import patient_folds, split_patients
+from riskmodels.learning.wide import beside
 
 __all__ = ["Fitted", "Parameters", "check_parameters", "fit_rotating", "fit_split"]
 
@@ -104,7 +105,8 @@ def fit_split(model: Parameters, encoder: TableEncoder, table: TrainingTable) ->
         fitted, boosters, rounds = _boost(model, encoder, codes, table, fit, seed, stopping=stopping)
     if model.refit or stop == 0:
         fitted, boosters, rounds = _boost(model, encoder, codes, table, fit | stopping, seed, rounds=rounds)
-    margin = margins(boosters, fitted.transform(codes[calibrating]), model.num_threads)
+    unseen = beside(fitted.transform(codes[calibrating]), table.sparse, calibrating)
+    margin = margins(boosters, unseen, model.num_threads)
     y, weight = table.y[calibrating], table.weight[calibrating]
     calibrator = fit_calibrator(model.calibration, margin, y, weight)
     return Fitted(fitted, boosters, rounds or model.n_estimators, calibrator, part)
@@ -132,7 +134,8 @@ def fit_rotating(model: Parameters, encoder: TableEncoder, table: TrainingTable)
         if model.refit:
             fitted, boosters, _ = _boost(model, encoder, codes, table, ~calibrating, seed + i, rounds=rounds)
         chosen.append(rounds)
-        margin[calibrating] = margins(boosters, fitted.transform(codes[calibrating]), model.num_threads)
+        unseen = beside(fitted.transform(codes[calibrating]), table.sparse, calibrating)
+        margin[calibrating] = margins(boosters, unseen, model.num_threads)
     mean = max(1, round(float(np.mean(chosen))))
     everyone = np.ones(len(fold), dtype=bool)
     fitted, boosters, _ = _boost(model, encoder, codes, table, everyone, seed, rounds=mean)
@@ -154,17 +157,20 @@ def _boost(
     """Fit an encoder and `n_models` boosters on some rows; `stopping` rows choose the rounds."""
     y, weight = table.y[fit], table.weight[fit]
     fitted = encoder.fit(codes[fit], y, weight)
-    rows = Rows(fitted.cross_transform(codes[fit], y, weight, table.patients[fit], seed), y, weight)
+    encoded = fitted.cross_transform(codes[fit], y, weight, table.patients[fit], seed)
+    rows = Rows(beside(encoded, table.sparse, fit), y, weight)
     stop_on = None
     if stopping is not None:
-        stop_on = Rows(fitted.transform(codes[stopping]), table.y[stopping], table.weight[stopping])
+        held = beside(fitted.transform(codes[stopping]), table.sparse, stopping)
+        stop_on = Rows(held, table.y[stopping], table.weight[stopping])
     boosters: list[Any] = []
+    names = [*encoder.names, *table.sparse_names]
     rounds = rounds or model.n_estimators
     for i in range(model.n_models):
         booster, rounds = train_booster(
-            _lightgbm_parameters(model, encoder, seed + 1000 * i),
+            _lightgbm_parameters(model, names, seed + 1000 * i),
             rows,
-            encoder.names,
+            names,
             encoder.of("native"),
             rounds=rounds,
             stop_on=stop_on if i == 0 else None,
@@ -174,7 +180,7 @@ def _boost(
     return fitted, boosters, rounds
 
 
-def _lightgbm_parameters(model: Parameters, encoder: TableEncoder, seed: int) -> dict[str, Any]:
+def _lightgbm_parameters(model: Parameters, names: list[str], seed: int) -> dict[str, Any]:
     params: dict[str, Any] = {
         "objective": "binary",
         "metric": "binary_logloss",
@@ -195,9 +201,9 @@ def _lightgbm_parameters(model: Parameters, encoder: TableEncoder, seed: int) ->
     }
     if model.monotone:
         for name in model.monotone:
-            if name not in encoder.encodings:
-                raise SpecError(f"monotone names column {name!r}. {did_you_mean(name, encoder.names)}")
-        params["monotone_constraints"] = [int(model.monotone.get(name, 0)) for name in encoder.names]
+            if name not in names:
+                raise SpecError(f"monotone names column {name!r}. {did_you_mean(name, names)}")
+        params["monotone_constraints"] = [int(model.monotone.get(name, 0)) for name in names]
     return params | dict(model.lightgbm_params or {})
 
 

@@ -39,16 +39,24 @@ class ColumnLike(Protocol):
         """All values of a closed set, or None where the levels are those seen at fit."""
 
 
-def as_frame(X: Any) -> pl.DataFrame | None:
+def as_frame(X: Any, *, sparse: bool = False) -> pl.DataFrame | None:
     """Return `X` as a Polars frame, or None where it is an array and has no column names.
 
-    pandas, Polars and Arrow tables are frames. A pandas frame whose column names are not text counts as an
-    array, as it does for scikit-learn.
+    pandas, Polars and Arrow tables are frames, and the table of a feature frame. A pandas frame whose column
+    names are not text counts as an array, as it does for scikit-learn. Only where the caller takes `sparse`
+    columns, beside the table, may a feature frame have them.
     """
     if isinstance(X, pl.LazyFrame):
         return X.collect()
     if isinstance(X, pl.DataFrame):
         return X
+    if hasattr(X, "sparse_columns"):  # a feature frame
+        if X.sparse_columns and not sparse:
+            raise InputError(
+                f"This model takes no sparse columns, and the features have {len(X.sparse_columns)}: give "
+                "it their table, .frame, or all of them as one with .to_dense()."
+            )
+        return X.frame.drop("index_id", strict=False)
     module = type(X).__module__.split(".")[0]
     if module == "pandas":
         if not hasattr(X, "columns") or not all(isinstance(name, str) for name in X.columns):

@@ -11,8 +11,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.learning.frames import ColumnLike, FitError, InputError, as_frame, match_columns
+from riskmodels.learning.wide import is_feature_frame, sparse_names
 
-__all__ = ["TrainingTable", "read_features", "read_training"]
+__all__ = ["TrainingTable", "read_features", "read_groups", "read_training"]
 
 
 @dataclass(frozen=True)
@@ -24,52 +25,65 @@ class TrainingTable:
     patients: np.ndarray
     weight: np.ndarray
     roles: dict[str, str]
+    sparse: Any = None  # csr_matrix (n, sparse columns), to the right of the frame
+    sparse_names: tuple[str, ...] = ()
 
 
 def read_training(
-    model: Any, X: Any, y: Any, groups: Any, sample_weight: Any, columns: Sequence[ColumnLike] | None
+    model: Any,
+    X: Any,
+    y: Any,
+    groups: Any,
+    sample_weight: Any,
+    columns: Sequence[ColumnLike] | None,
+    *,
+    sparse_too: bool = False,
 ) -> TrainingTable:
-    """Check what `fit` got, and note classes and column names on the model.
+    """Check what `fit` got, and note classes and column names on the model; `sparse_too` if it takes those.
 
     Raises
     ------
     FitError
         If labels are missing, not of two classes, or do not fit the rows.
     """
-    frame = as_frame(X)
+    frame, names = as_frame(X, sparse=sparse_too), sparse_names(X)
+    sparse = X.model_matrix if names else None
+    if columns is None and is_feature_frame(X):
+        columns = X.every_column
     if hasattr(model, "feature_names_in_"):
         del model.feature_names_in_
     if frame is None:
         frame = _numbers(validate_data(model, X, dtype="numeric", ensure_all_finite=False))
     else:
-        if frame.width == 0 or frame.height == 0:
+        if frame.width + len(names) == 0 or frame.height == 0:
             raise FitError(f"the table has {frame.height} rows and {frame.width} columns")
-        model.feature_names_in_ = np.array(frame.columns, dtype=object)
-        model.n_features_in_ = frame.width
+        model.feature_names_in_ = np.array([*frame.columns, *names], dtype=object)
+        model.n_features_in_ = frame.width + len(names)
     n = frame.height
     model.classes_, outcome = _read_labels(y, n)
     weight = np.asarray(_check_sample_weight(sample_weight, np.empty((n, 1)), dtype=np.float64))
     if (weight < 0).any():
         raise FitError(f"{int((weight < 0).sum())} weights are negative", column="sample_weight")
-    patients = _read_groups(groups, n)
+    patients = read_groups(groups, n)
     keep = weight > 0
     if not keep.all():
         frame, outcome, weight, patients = frame.filter(keep), outcome[keep], weight[keep], patients[keep]
+        sparse = None if sparse is None else sparse[keep]
     if len(outcome) == 0 or outcome.min() == outcome.max():
         raise FitError(
             "only one class has rows of a weight above 0: nothing can be learned", column="sample_weight"
         )
-    roles = dict.fromkeys(frame.columns, "predict")
+    roles = dict.fromkeys([*frame.columns, *names], "predict")
     for column in columns or ():
         if column.name not in roles:
             raise SpecError(
                 f"columns describes {column.name!r}, which X lacks. {did_you_mean(column.name, roles)}"
             )
         roles[column.name] = column.role
-    return TrainingTable(frame, outcome, patients, weight, roles)
+    return TrainingTable(frame, outcome, patients, weight, roles, sparse, names)
 
 
-def read_features(model: Any, X: Any) -> pl.DataFrame:
+def read_features(model: Any, X: Any, *, sparse_too: bool = False) -> pl.DataFrame:
     """Return the model's columns of `X`, in the model's order.
 
     Raises
@@ -78,7 +92,7 @@ def read_features(model: Any, X: Any) -> pl.DataFrame:
         If columns are missing or unknown, or an array is given to a model that has categories.
     """
     check_is_fitted(model)
-    frame = as_frame(X)
+    frame = as_frame(X, sparse=sparse_too)
     names = list(model.encoder_.encodings)
     if frame is not None and hasattr(model, "feature_names_in_"):
         return match_columns(frame, names)
@@ -132,7 +146,7 @@ def _read_labels(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     return classes, outcome.astype(np.float64)
 
 
-def _read_groups(groups: Any, n: int) -> np.ndarray:
+def read_groups(groups: Any, n: int) -> np.ndarray:
     """Return a number for each row's patient."""
     if groups is None:
         return np.arange(n)

@@ -16,6 +16,7 @@ from riskmodels.learning.encoding import TableEncoder
 from riskmodels.learning.fitting import check_parameters, fit_rotating, fit_split
 from riskmodels.learning.frames import ColumnLike
 from riskmodels.learning.inputs import read_features, read_training
+from riskmodels.learning.wide import beside, match_sparse
 
 __all__ = ["RiskModel"]
 
@@ -161,8 +162,9 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : pandas, Polars or Arrow table, or array of numbers (n, columns)
-            Features; missing values are welcome.
+        X : pandas, Polars or Arrow table, array of numbers (n, columns), or FeatureFrame
+            Features; missing values are welcome. Or what `build_features` returns: a feature frame, with its
+            sparse columns and what is known of each.
         y : array-like (n,)
             Outcomes of two classes, 0 and 1.
         groups : array-like (n,), optional
@@ -180,7 +182,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
             If a parameter is out of its range.
         """
         check_parameters(self)
-        table = read_training(self, X, y, groups, sample_weight, columns)
+        table = read_training(self, X, y, groups, sample_weight, columns, sparse_too=True)
         encoder = TableEncoder.plan(
             table.frame,
             categories=self.categories,
@@ -191,13 +193,14 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         fitted = fit_rotating(self, encoder, table) if self.folds else fit_split(self, encoder, table)
         self.feature_roles_ = table.roles
         self.encoder_ = fitted.encoder
+        self.sparse_names_ = table.sparse_names
         self.boosters_ = fitted.boosters
         self.best_iteration_ = fitted.rounds
         self.calibrator_ = fitted.calibrator
         self.partition_ = fitted.partition
         self.categories_ = dict(fitted.encoder.levels)
         self.n_training_ = {"rows": len(table.y), "patients": len(np.unique(table.patients))}
-        one = self._matrix_of(table.frame.head(1))
+        one = self._matrix_of(table.frame.head(1), None if table.sparse is None else table.sparse[:1])
         self.expected_value_ = float(contributions(self.boosters_, one, self.num_threads)[0, -1])
         return self
 
@@ -220,7 +223,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         """Return SHAP values in log-odds; with `expected_value` a row sums to its `predict_raw`."""
         matrix = self._matrix(X)
         values = contributions(self.boosters_, matrix, self.num_threads)[:, :-1]
-        names = self.encoder_.names
+        names = [*self.encoder_.names, *self.sparse_names_]
         return pd.DataFrame(values, columns=names, index=X.index if isinstance(X, pd.DataFrame) else None)
 
     @property
@@ -234,7 +237,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
         The model treats them as the average level (target encoding) or as missing (native encoding).
         """
-        frame = read_features(self, X)
+        frame = read_features(self, X, sparse_too=True)
         return self.encoder_.unseen(frame)
 
     def save(self, folder: str | Path) -> None:
@@ -257,11 +260,12 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
         return load_model(cls, Path(folder))
 
-    def _matrix(self, X: Any) -> np.ndarray:
-        return self._matrix_of(read_features(self, X))
+    def _matrix(self, X: Any) -> Any:
+        frame = read_features(self, X, sparse_too=True)
+        return self._matrix_of(frame, match_sparse(X, self.sparse_names_))
 
-    def _matrix_of(self, frame: pl.DataFrame) -> np.ndarray:
-        return self.encoder_.transform(self.encoder_.codes(frame))
+    def _matrix_of(self, frame: pl.DataFrame, sparse: Any) -> Any:
+        return beside(self.encoder_.transform(self.encoder_.codes(frame)), sparse)
 
     def _calibrated(self, X: Any) -> np.ndarray:
         margin = self.predict_raw(X)

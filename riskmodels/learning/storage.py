@@ -40,6 +40,7 @@ def save_model(model: Any, folder: Path) -> None:
         "named": hasattr(model, "feature_names_in_"),
         "roles": model.feature_roles_,
         "encoder": model.encoder_.to_dict(),
+        **({"sparse": list(model.sparse_names_)} if model.sparse_names_ else {}),
         "calibrator": model.calibrator_.to_dict(),
         "best_iteration": model.best_iteration_,
         "expected_value": model.expected_value_,
@@ -103,12 +104,14 @@ def load_model(kind: type[Model], folder: Path) -> Model:
     model.best_iteration_ = content["best_iteration"]
     model.expected_value_ = content["expected_value"]
     model.n_training_ = content["n_training"]
-    model.feature_roles_ = {name: content["roles"][name] for name in model.encoder_.names}
+    model.sparse_names_ = tuple(content.get("sparse", ()))
+    names = [*model.encoder_.names, *model.sparse_names_]
+    model.feature_roles_ = {name: content["roles"][name] for name in names}
     model.categories_ = dict(model.encoder_.levels)
-    model.n_features_in_ = len(model.encoder_.names)
+    model.n_features_in_ = len(names)
     model.partition_ = np.array([], dtype=str)
     if content["named"]:
-        model.feature_names_in_ = np.array(model.encoder_.names, dtype=object)
+        model.feature_names_in_ = np.array(names, dtype=object)
     return model
 
 

@@ -1,6 +1,6 @@
 """Why a risk is high or low: the topics that move a patient's log-odds most, in words."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ def reason_columns(count: int) -> dict[str, pl.DataType | type[pl.DataType]]:
     return columns
 
 
-def top_reasons(bundle: "ModelBundle", frame: pl.DataFrame, count: int, rows: np.ndarray) -> pl.DataFrame:
+def top_reasons(bundle: "ModelBundle", frame: Any, count: int, rows: np.ndarray) -> pl.DataFrame:
     """Return the `count` strongest reasons of some rows; null for the others.
 
     The SHAP values of features that say nearly the same (one event in several windows) are added up, and the
@@ -35,8 +35,8 @@ def top_reasons(bundle: "ModelBundle", frame: pl.DataFrame, count: int, rows: np
 
     Parameters
     ----------
-    frame : pl.DataFrame, shape (n, features)
-        Features in the order of the contract.
+    frame : pl.DataFrame, shape (n, features), or FeatureFrame
+        Features in the order of the contract, as `ModelBundle.ready` gives them.
     rows : ndarray of bool, shape (n,)
         Which rows are explained.
     """
@@ -45,15 +45,14 @@ def top_reasons(bundle: "ModelBundle", frame: pl.DataFrame, count: int, rows: np
     places = np.flatnonzero(rows)
     if count and places.size:
         explained = frame.filter(pl.Series(rows))
-        contributions = np.ascontiguousarray(bundle.model.explain(explained).to_numpy())
-        columns = {column.name: column for column in bundle.feature_set.columns}
-        topics, number = np.unique(
-            [reason_topic(columns[name]) for name in frame.columns], return_inverse=True
-        )
+        effects = bundle.model.explain(explained)
+        contributions, names = np.ascontiguousarray(effects.to_numpy()), list(effects.columns)
+        columns = {column.name: column for column in bundle.feature_set.every_column}
+        topics, number = np.unique([reason_topic(columns[name]) for name in names], return_inverse=True)
         by_topic = contributions @ np.eye(len(topics))[number]
         order = np.argsort(-np.abs(by_topic), axis=1, kind="stable")[:, :count]
         wording = Wording.of(bundle.feature_set)
-        values = explained.to_dict(as_series=False)
+        values = explained if isinstance(explained, pl.DataFrame) else explained.to_dense()
         members = [np.flatnonzero(number == topic) for topic in range(len(topics))]
         for row, place in enumerate(places):
             for rank, topic in enumerate(order[row], start=1):
@@ -61,8 +60,8 @@ def top_reasons(bundle: "ModelBundle", frame: pl.DataFrame, count: int, rows: np
                 if abs(total) < WORTH_SAYING:
                     break
                 of_topic = members[topic]
-                speaker = frame.columns[of_topic[np.argmax(contributions[row, of_topic] * np.sign(total))]]
-                words = wording.say(speaker, values[speaker][row])
+                speaker = names[of_topic[np.argmax(contributions[row, of_topic] * np.sign(total))]]
+                words = wording.say(speaker, values.item(row, speaker))
                 found[f"reason_{rank}"][place] = f"{words} ({'raises' if total > 0 else 'lowers'} risk)"
                 found[f"reason_{rank}_feature"][place] = speaker
                 found[f"reason_{rank}_log_odds"][place] = float(np.round(total, 6))

@@ -99,14 +99,14 @@ class ShardScores:
         schema = HEAD | reason_columns(self.reasons) | TAIL
         if cases.is_empty():
             return pl.DataFrame(schema=schema), None
-        checked = self.bundle.check(build_shard_features(shard, cases, self.plan).frame)
-        risk = self.bundle.model.predict_proba(checked.frame)[:, 1]
+        checked, features = self.bundle.ready(build_shard_features(shard, cases, self.plan))
+        risk = self.bundle.model.predict_proba(features)[:, 1]
         lowest = 0 if self.reasons_from is None else self.bands.names.index(self.reasons_from)
         frame = pl.concat(
             [
                 cases.select(*(name for name in HEAD if name in cases.columns), _status().alias("status")),
                 pl.DataFrame({"risk": risk, "risk_band": self.bands.assign(risk)}),
-                top_reasons(self.bundle, checked.frame, self.reasons, self.bands.index(risk) >= lowest),
+                top_reasons(self.bundle, features, self.reasons, self.bands.index(risk) >= lowest),
             ],
             how="horizontal",
         ).with_columns(

@@ -19,7 +19,9 @@ WINDOW = re.compile(
     r" \(?(in the (last )?\d+ (days?|hours?)|\d+ (days?|hours?) to \d+ (days?|hours?) |during the stay|"
     r"at any time before|more than \d+ ).*$"
 )
-NO_COUNT = re.compile(r"^Sum of |,|dollars")  # amounts, and lists, that no number can go before
+# Amounts, and lists, that no number can go before; what a count is of or for may be a list.
+NO_COUNT = re.compile(r"^Sum of |^Number of |dollars|^((?! of | for ).)*,")
+OF_WHAT = re.compile(r" (?:of|for) ")
 IN_BRACKETS = re.compile(r" \((?:Charlson|Elixhauser)\)")
 DISPOSITIONS = {
     "home": "Discharged home",
@@ -60,7 +62,7 @@ class Wording:
                 grouper: Grouper = feature_set.grouper(name)
                 fact = getattr(spec, "fact", "")
                 labels[getattr(spec, "name", None) or fact] = grouper.labels
-        return cls({column.name: column for column in feature_set.columns}, labels)
+        return cls({column.name: column for column in feature_set.every_column}, labels)
 
     def say(self, name: str, value: Any) -> str:
         """Return a feature and its value in words.
@@ -133,8 +135,9 @@ def _count(label: str, value: float) -> str:
     window = label[len(what) :]
     if value == 0:
         return f"No {_lower_first(label)}"
-    head, of, rest = what.partition(" of ")
-    return f"{_number(value)} {_singular_if_one(_lower_first(head), value, last=True)}{of}{rest}{window}"
+    of = OF_WHAT.search(what)
+    head, rest = (what, "") if of is None else (what[: of.start()], what[of.start() :])
+    return f"{_number(value)} {_singular_if_one(_lower_first(head), value, last=True)}{rest}{window}"
 
 
 def _singular_if_one(words: str, value: float, *, last: bool = False) -> str:
