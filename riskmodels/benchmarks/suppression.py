@@ -15,8 +15,10 @@ from riskmodels.evaluation.suppression import SMALLEST_CELL
 __all__ = ["WITHHELD", "suppress_small_cells"]
 
 WITHHELD = ("observed", "ratio", "ratio_lower", "ratio_upper", "rate", "rate_lower", "rate_upper")
+WITHHELD_TOO = ("predicted", "effect", "ratio_shrunken")  # where the frame has them
 SIZES = ("n", "persons", "expected")
 FUNNELS = tuple(f"funnel_{side}_{level}" for level in (95, 998) for side in ("lower", "upper"))
+SIZES_TOO = ("reliability", *FUNNELS)  # where the frame has them: they follow from the sizes
 
 
 def suppress_small_cells(frame: pl.DataFrame, *, minimum_n: int = SMALLEST_CELL) -> pl.DataFrame:
@@ -51,8 +53,13 @@ def suppress_small_cells(frame: pl.DataFrame, *, minimum_n: int = SMALLEST_CELL)
     return marked.with_columns(
         hidden.alias("suppressed"),
         *(pl.when(~hidden).then(pl.col(name)).alias(name) for name in WITHHELD),
+        *(pl.when(~hidden).then(pl.col(name)).alias(name) for name in WITHHELD_TOO if name in frame.columns),
         *(pl.when(~hidden_size).then(pl.col(name)).alias(name) for name in SIZES),
-        *(pl.when(~hidden_size).then(pl.col(name)).alias(name) for name in FUNNELS),
+        *(
+            pl.when(~hidden_size).then(pl.col(name)).alias(name)
+            for name in SIZES_TOO
+            if name in frame.columns
+        ),
     ).drop("_hide_n")
 
 
