@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from riskmodels.learning.baselines import LogisticBaseline
+    from riskmodels.learning.cost_model import CostModel
     from riskmodels.learning.risk_model import RiskModel
 
-__all__ = ["LogisticBaseline", "RiskModel"]
+__all__ = ["CostModel", "LogisticBaseline", "RiskModel"]
 
 _HOME = {
+    "CostModel": "riskmodels.learning.cost_model",
     "LogisticBaseline": "riskmodels.learning.baselines",
     "RiskModel": "riskmodels.learning.risk_model",
 }
