@@ -2,11 +2,14 @@
 
 from riskmodels.cohorts.cases import CASES, shard_cases
 from riskmodels.cohorts.cohort import Cohort, build_cohort
+from riskmodels.cohorts.costs import COSTS, ENROLMENT
 from riskmodels.cohorts.splits import folds_by_patient, split_by_patient, split_by_time
 from riskmodels.cohorts.task import FollowUp, IndexRule, LookBack, OutcomeRule, Task, load_task, task_names
 
 __all__ = [
     "CASES",
+    "COSTS",
+    "ENROLMENT",
     "Cohort",
     "FollowUp",
     "IndexRule",

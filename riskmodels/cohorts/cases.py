@@ -4,10 +4,12 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from riskmodels.cohorts.admissions import admission_rules, at_admission, one_a_year
 from riskmodels.cohorts.coverage import covered_spans, span_around, status_on
-from riskmodels.cohorts.labels import CASES, label_cases
-from riskmodels.cohorts.outcomes import OUTCOMES
+from riskmodels.cohorts.labels import CASES, label_cases, whole_years
+from riskmodels.cohorts.outcomes import OUTCOMES, released
 from riskmodels.cohorts.planned import add_planned, care_groups
+from riskmodels.cohorts.population import population_cases
 from riskmodels.cohorts.stays import join_stays, principal_diagnoses, segments
 from riskmodels.cohorts.task import Task
 from riskmodels.history import Shard
@@ -23,6 +25,7 @@ def shard_cases(
     require_follow_up: bool = True,
     as_of: datetime | None = None,
     observed_until: date | None = None,
+    index_date: date | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Find the index cases of one shard.
 
@@ -40,6 +43,8 @@ def shard_cases(
         The instant that the history is seen from; labels whose follow-up and run-out end later are censored.
     observed_until : date, optional
         For tasks that ask for no coverage: the last day that the data cover.
+    index_date : date, optional
+        For tasks over a population: the only index date, in place of the task's.
 
     Returns
     -------
@@ -48,6 +53,16 @@ def shard_cases(
     attrition : DataFrame of step (String), stays (Int64)
         How many stays were left after each step.
     """
+    if task.index.event == "date":
+        return population_cases(
+            task,
+            shard,
+            vocabulary=vocabulary,
+            require_follow_up=require_follow_up,
+            as_of=as_of,
+            observed_until=observed_until,
+            index_date=index_date,
+        )
     parts, impossible = segments(shard, task.index.kinds)
     stays = join_stays(parts, principal_diagnoses(shard, vocabulary), task.index)
     stays = add_planned(stays, shard, vocabulary).hstack(care_groups(stays, "last"))
@@ -64,14 +79,28 @@ def shard_cases(
         ("with an end that is not before the start", parts.height),
         ("stays, once their segments are joined", stays.height),
     ]
+    if task.index.treat_and_release:
+        stays = stays.filter(released(stays, shard, task))
+        steps.append(("treat-and-release visits", stays.height))
     for step, keep in _eligibility(stays, task):
         stays = stays.filter(keep)
         steps.append((step, stays.height))
+    if task.index.event == "admission":
+        for step, rule in admission_rules(task):
+            stays = stays.filter(rule(stays, shard))
+            steps.append((step, stays.height))
+        stays = at_admission(stays, shard)
     stays = _watch(stays, shard, task, as_of, observed_until)
     if task.look_back.require_coverage:
         stays = stays.filter(pl.col("covered_until").is_not_null())
-        steps.append((f"covered from {task.look_back.days} days before admission to discharge", stays.height))
+        until = "discharge" if task.index.event == "discharge" else "that day"
+        steps.append((f"covered from {task.look_back.days} days before admission to {until}", stays.height))
+    if task.index.one_a_year:
+        stays = stays.filter(one_a_year(stays))
+        steps.append(("one a person and calendar year", stays.height))
     cases = label_cases(stays, task, as_of).sort("person", "index_time", "admission_time", "index_id")
+    if task.index.event == "admission":  # how long the stay lasted is not known yet
+        cases = cases.with_columns(length_of_stay=pl.lit(None, pl.Int32))
     if require_follow_up:
         steps.append((f"followed up for {task.follow_up.last_day} days", int((~cases["censored"]).sum())))
     attrition = pl.DataFrame(steps, schema={"step": pl.String, "stays": pl.Int64}, orient="row")
@@ -97,7 +126,7 @@ def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
     if rule.exclude_principal_diagnosis:
         care = ", ".join(group.replace("_", " ") for group in rule.exclude_principal_diagnosis)
         steps.append((f"not for {care}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
-    age = _whole_years(pl.col("birth_date"), pl.col("admitted"))
+    age = whole_years(pl.col("birth_date"), pl.col("admitted"))
     if rule.min_age is not None:
         steps.append((f"aged {rule.min_age} or more", (age >= rule.min_age).fill_null(False)))
     if rule.max_age is not None:
@@ -122,9 +151,3 @@ def _watch(
         last = shard.encounter["end"].max() if as_of is None else as_of - timedelta(microseconds=1)
         observed_until = last.date() if isinstance(last, datetime) else None
     return stays.with_columns(covered_until=pl.lit(observed_until, pl.Date))
-
-
-def _whole_years(birth: pl.Expr, day: pl.Expr) -> pl.Expr:
-    """Return the age in whole years; a birthday on 29 February is kept on 1 March in other years."""
-    before_birthday = (day.dt.month() * 100 + day.dt.day()) < (birth.dt.month() * 100 + birth.dt.day())
-    return day.dt.year() - birth.dt.year() - before_birthday.cast(pl.Int32)

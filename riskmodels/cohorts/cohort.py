@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from riskmodels.cohorts.cases import shard_cases
+from riskmodels.cohorts.costs import truncate_costs
+from riskmodels.cohorts.support import possible_outcomes, why_not
 from riskmodels.cohorts.task import Task, load_task
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
@@ -26,7 +28,8 @@ class Cohort:
     ----------
     cases : DataFrame
         One row per index case, sorted by (person, index_time); columns as in `CASES`. `label` is 1 or 0, and
-        null where `censored`: the follow-up was not observed, so nothing is known.
+        null where `censored`: the follow-up was not observed, so nothing is known. Where the outcome is a
+        cost there are the columns of `COSTS` too, and no label.
     attrition : DataFrame of step, stays
         How many stays were left after each step.
     task : Task
@@ -44,7 +47,7 @@ class Cohort:
 
     @property
     def rate(self) -> float | None:
-        """Return the share of observed cases with the outcome; None where nothing was observed."""
+        """Return the share of observed cases with the outcome; None where there is no label at all."""
         share = self.observed["label"].mean()
         return None if share is None else float(share)  # type: ignore[arg-type]
 
@@ -69,8 +72,9 @@ class _ShardCohort:
             as_of=self.as_of,
             observed_until=self.observed_until,
         )
-        outcomes = shard.encounter.filter(pl.col("kind").is_in(self.task.outcome.kinds)).height
-        seen = pl.DataFrame({"coverage": [shard.coverage.height], "outcome": [outcomes]})
+        seen = pl.DataFrame(
+            {"coverage": [shard.coverage.height], "outcome": [possible_outcomes(shard, self.task)]}
+        )
         return {"cases": cases, "attrition": attrition, "seen": seen}
 
 
@@ -116,14 +120,12 @@ def build_cohort(
             "Fix: ingest the eligibility files too, or use a task with look_back.require_coverage: false."
         )
     if not seen["outcome"][0]:
-        raise SpecError(
-            f"{task.name} looks for its outcome in {' and '.join(task.outcome.kinds)} encounters, and this "
-            "history has none: every case would come out negative.\n"
-            "Fix: ingest the claims that hold them (for ED visits: outpatient claims)."
-        )
+        raise SpecError(f"{task.name} {why_not(task)}")
     cases = pl.concat([tables["cases"] for tables in parts]).sort(
         "person", "index_time", "admission_time", "index_id"
     )
+    if task.outcome.event == "cost" and task.outcome.truncate_percentile is not None:
+        cases = truncate_costs(cases, task.outcome.truncate_percentile)
     attrition = (
         pl.concat([tables["attrition"] for tables in parts])
         .group_by("step", maintain_order=True)

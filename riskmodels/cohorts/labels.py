@@ -6,7 +6,7 @@ import polars as pl
 
 from riskmodels.cohorts.task import Task
 
-__all__ = ["CASES", "label_cases"]
+__all__ = ["CASES", "label_cases", "whole_years"]
 
 _TIME = pl.Datetime("us")
 
@@ -66,3 +66,9 @@ def label_cases(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.D
         censored=unknown.fill_null(True),
     ).with_columns(label=pl.when(~pl.col("censored")).then(outcome))
     return stays.select(pl.col(name).cast(dtype) for name, dtype in CASES.items())
+
+
+def whole_years(birth: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """Return the age in whole years; a birthday on 29 February is kept on 1 March in other years."""
+    before_birthday = (day.dt.month() * 100 + day.dt.day()) < (birth.dt.month() * 100 + birth.dt.day())
+    return day.dt.year() - birth.dt.year() - before_birthday.cast(pl.Int32)

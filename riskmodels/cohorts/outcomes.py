@@ -8,7 +8,7 @@ from riskmodels.cohorts.stays import segments
 from riskmodels.cohorts.task import Task
 from riskmodels.history import Shard
 
-__all__ = ["OUTCOMES", "next_start", "treat_and_release_visits"]
+__all__ = ["OUTCOMES", "next_start", "released", "treat_and_release_visits"]
 
 # An outcome adds `outcome_time` to the stays: the start of what may be the outcome, null where there is
 # none. Whether it lies in the follow-up is for the caller to judge.
@@ -38,6 +38,28 @@ def treat_and_release_ed_visit(stays: pl.DataFrame, shard: Shard, task: Task) ->
     return next_start(stays, visits, task)
 
 
+def ed_visit(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
+    """Add the start of the next visit to an emergency department after each, whatever came of it.
+
+    A visit that ended in an admission may be part of the admission's claim, so that the next encounter of
+    the outcome's other kinds counts too. By the place in the sequence: a visit without times of day begins
+    when it ends, and must not follow itself.
+    """
+    again = stays.with_columns(again=pl.col("admission_time").shift(-1).over("person"))
+    others, _ = segments(shard, tuple(kind for kind in task.outcome.kinds if kind not in task.index.kinds))
+    found = next_start(again, others.select("person", outcome_time="start"), task)
+    return found.with_columns(outcome_time=pl.min_horizontal("again", "outcome_time")).drop("again")
+
+
+def death(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
+    """Add the day of death, or the index time where that is later on the same day."""
+    died = shard.person.select("person", died=pl.col("death_date").cast(pl.Datetime("us")))
+    known = stays.join(died, on="person", how="left", maintain_order="left")
+    index = "admission_time" if task.index.event == "admission" else "discharge_time"
+    instant = pl.when(pl.col("died").dt.date() == pl.col(index).dt.date()).then(index).otherwise("died")
+    return known.with_columns(outcome_time=instant).drop("died")
+
+
 def next_start(stays: pl.DataFrame, events: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Add the first `outcome_time` of `events` from the follow-up's first day and the discharge on."""
     first_day = pl.col("discharge_time").dt.truncate("1d") + pl.duration(days=task.follow_up.first_day)
@@ -65,7 +87,7 @@ def treat_and_release_visits(shard: Shard, task: Task) -> pl.DataFrame:
     Left out is a visit that lies within an admission, and one after whose beginning an admission follows no
     later than `admitted_gap_days` days after the visit's last day.
     """
-    visits, _ = segments(shard, task.outcome.kinds)
+    visits, _ = segments(shard, task.index.kinds if task.index.treat_and_release else task.outcome.kinds)
     admissions, _ = segments(shard, task.outcome.admitted_kinds)
     admissions = admissions.select(
         "person", admitted="start", admitted_until=pl.col("end").cum_max().over("person")
@@ -95,7 +117,14 @@ def treat_and_release_visits(shard: Shard, task: Task) -> pl.DataFrame:
     return visits.filter(~followed & ~within)
 
 
+def released(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.Series:
+    """Return for each stay whether the encounter that ended it is a treat-and-release ED visit."""
+    return stays["last_encounter"].is_in(treat_and_release_visits(shard, task)["encounter"].implode())
+
+
 OUTCOMES: dict[str, Outcome] = {
     "unplanned_admission": unplanned_admission,
     "treat_and_release_ed_visit": treat_and_release_ed_visit,
+    "ed_visit": ed_visit,
+    "death": death,
 }

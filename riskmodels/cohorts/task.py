@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
+from riskmodels.cohorts.checking import check_rules
 from riskmodels.cohorts.plain import from_plain, to_plain
 from riskmodels.cohorts.rules import FollowUp, IndexRule, LookBack, OutcomeRule
 from riskmodels.errors import SpecError, did_you_mean
-from riskmodels.history.schema import DISCHARGE_DISPOSITIONS, ENCOUNTER_KINDS
-from riskmodels.terminology import load_grouper
 
 __all__ = [
     "FollowUp",
@@ -53,12 +52,24 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse definitions that contradict themselves."""
-        _check(self)
+        check_rules(self.index, self.look_back, self.follow_up, self.outcome)
 
     @property
     def horizon_days(self) -> int:
         """Return the last day of the follow-up."""
         return self.follow_up.last_day
+
+    @property
+    def outcome_columns(self) -> tuple[str, ...]:
+        """Return the columns of the cases that hold the outcome: a label, or what was spent."""
+        if self.outcome.event == "cost":
+            return ("cost", "member_months", "cost_pmpm", "enrolment")
+        return ("label",)
+
+    @property
+    def starts_at(self) -> str:
+        """Return what a case starts at: ``discharge``, ``admission`` or ``date`` (a population)."""
+        return self.index.event
 
     @property
     def lookback_days(self) -> int:
@@ -134,42 +145,3 @@ def load_task(task: "str | Path | Task") -> Task:
 def _shipped_task(name: str) -> Task:
     folder = files("riskmodels.cohorts") / "tasks"
     return Task.from_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def _check(task: Task) -> None:
-    """Refuse words that the data never have and windows that end before they begin."""
-    words: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
-        ("index.kinds", task.index.kinds, ENCOUNTER_KINDS),
-        ("index.exclude_dispositions", task.index.exclude_dispositions, DISCHARGE_DISPOSITIONS),
-        (
-            "index.exclude_principal_diagnosis",
-            task.index.exclude_principal_diagnosis,
-            load_grouper("care").groups,
-        ),
-        ("outcome.kinds", task.outcome.kinds, ENCOUNTER_KINDS),
-        ("outcome.admitted_kinds", task.outcome.admitted_kinds, ENCOUNTER_KINDS),
-    ]
-    for where, used, known in words:
-        for word in used:
-            if word not in known:
-                raise SpecError(f"{where} has no {word!r}. {did_you_mean(word, known)}")
-    for where, days in (
-        ("index.transfer_gap_days", task.index.transfer_gap_days),
-        ("look_back.days", task.look_back.days),
-        ("look_back.max_gap_days", task.look_back.max_gap_days),
-        ("follow_up.first_day", task.follow_up.first_day),
-        ("follow_up.runout_days", task.follow_up.runout_days),
-        ("outcome.admitted_gap_days", task.outcome.admitted_gap_days),
-    ):
-        if days < 0:
-            raise SpecError(f"{where} is {days}; it counts days and cannot be negative.")
-    if task.follow_up.last_day < task.follow_up.first_day:
-        raise SpecError(
-            f"follow_up.last_day is {task.follow_up.last_day}, before first_day ({task.follow_up.first_day})."
-        )
-    if not task.index.kinds or not task.outcome.kinds:
-        raise SpecError("index.kinds and outcome.kinds each name at least one kind of encounter.")
-    if task.outcome.event == "unplanned_admission" and set(task.outcome.kinds) != set(task.index.kinds):
-        raise SpecError(
-            "outcome.kinds must be index.kinds for unplanned_admission: a readmission is another such stay."
-        )

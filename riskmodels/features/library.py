@@ -1,6 +1,7 @@
 """The standard features for claims and records."""
 
-from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.cohorts import Task, load_task
+from riskmodels.errors import SpecError
 from riskmodels.features.code_groups import (
     chronic_conditions,
     drug_classes,
@@ -11,10 +12,7 @@ from riskmodels.features.feature_set import FeatureSet
 from riskmodels.features.sources import Encounters, Events
 from riskmodels.features.spec import Any, Count, DaysSince, Distinct, Last, Mean, Score, Spec, Static, Sum
 
-__all__ = ["DISCHARGE_TASKS", "POPULATION_TASKS", "standard_features"]
-
-DISCHARGE_TASKS = ("readmission-30d", "ed-visit-30d")
-POPULATION_TASKS = ("ed-visit-12m", "admission-12m", "cost-12m")
+__all__ = ["standard_features"]
 
 _WINDOWS = ("30d", "90d", "180d", "365d")
 _YEAR = "365d"
@@ -33,36 +31,38 @@ _LATE_CARE = {
 }
 
 
-def standard_features(task_name: str = "readmission-30d", role: str | None = None) -> FeatureSet:
+def standard_features(task: str | Task = "readmission-30d", role: str | None = None) -> FeatureSet:
     """Return the standard features of a task.
 
     Look-back windows end at the admission of the index stay, so that neither the stay nor the ED visit it
-    began with counts as earlier use; for a task over a population they end at the index date.
+    began with counts as earlier use; for a task over a population they end at the index date. Facts of the
+    stay are features only where the prediction is made at its end.
 
     Parameters
     ----------
-    task_name : str
-        A task of the package.
+    task : str or Task
+        A task of the package, by name, or one of your own.
     role : {'predict', 'adjust'}, optional
         Only the features of this role.
 
     Raises
     ------
     SpecError
-        Where the task has no standard features.
+        Where there is no such task.
     """
-    tasks = (*DISCHARGE_TASKS, *POPULATION_TASKS)
-    if task_name not in tasks:
+    try:
+        task = load_task(task)
+    except SpecError as error:
         raise SpecError(
-            f"There are no standard features for task {task_name!r}. {did_you_mean(task_name, tasks)} "
-            "A task of your own can take those of 'readmission-30d' if it starts from a discharge, "
-            "else those of 'admission-12m'."
-        )
-    of_a_stay = task_name in DISCHARGE_TASKS
+            f"There are no standard features for task {task!r}. {error}\n"
+            "Fix: give the task itself, or the path of its .yaml file."
+        ) from error
+    of_a_stay = task.index.event == "discharge"
+    in_hospital = of_a_stay and "inpatient" in task.index.kinds
     anchor = "admission" if of_a_stay else "index"
     specs = [
         *_person(),
-        *(_stay() if of_a_stay else []),
+        *(_stay() if of_a_stay else _arrival() if task.index.event == "admission" else []),
         *_use(anchor),
         *_diagnoses(anchor),
         *(_stay_diagnoses() if of_a_stay else []),
@@ -71,10 +71,10 @@ def standard_features(task_name: str = "readmission-30d", role: str | None = Non
         *_cost(anchor),
         *_summaries(anchor),
         Score("charlson", role="adjust"),
-        *([Score("lace"), Score("hospital")] if of_a_stay else []),
+        *([Score("lace"), Score("hospital")] if in_hospital else []),
     ]
     groupers = [drug_classes(), laboratory_tests(), chronic_conditions(), reimbursements()]
-    full = FeatureSet(f"standard:{task_name}", specs, groupers)
+    full = FeatureSet(f"standard:{task.name}", specs, groupers)
     return full.select(role)
 
 
@@ -113,6 +113,11 @@ def _stay() -> list[Spec]:
         Distinct(Events("diagnosis"), stay, name="stay_diagnoses", label="Different diagnosis codes"),
         Distinct(Events("procedure"), stay, name="stay_procedures", label="Different procedure codes"),
     ]
+
+
+def _arrival() -> list[Spec]:
+    """Return what is known of a stay when it begins."""
+    return [Static("admission_type"), Static("admission_source")]
 
 
 def _use(anchor: str) -> list[Spec]:

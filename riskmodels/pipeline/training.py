@@ -115,6 +115,7 @@ def train(
 
     started = time.monotonic()
     plan = _plan(task, plan, config, seed)
+    _refuse_amounts(plan.task)
     fitted = fit(training_set(task, history, role=plan.role, as_of=as_of), plan)
     rows = fitted.held_out
     against = compare_with_champion(
@@ -153,6 +154,19 @@ def _plan(task: str, plan: TrainingPlan | None, config: str | Path | None, seed:
     if load_task(plan.task).name != name:
         raise SpecError(f"the plan trains {plan.task}, not {name}.\nFix: name the task of the plan.")
     return plan if seed is None else replace(plan, seed=seed)
+
+
+def _refuse_amounts(task: str) -> None:
+    """Refuse a task whose outcome is a cost: a classifier cannot learn it."""
+    from riskmodels.cohorts import load_task
+
+    loaded = load_task(task)
+    if loaded.outcome.event == "cost":
+        raise SpecError(
+            f"{loaded.name} has an amount as its outcome, and train learns risks.\n"
+            f"Fix: riskmodels features {loaded.name} HISTORY --out FILE writes the training set with cost, "
+            "member_months, cost_pmpm and enrolment, which riskmodels.benchmarks models."
+        )
 
 
 def write_evidence(fitted: Fitted, folder: Path) -> dict[str, Path]:

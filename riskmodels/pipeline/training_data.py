@@ -50,9 +50,12 @@ class TrainingSet:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """Return identifiers, label and features as one frame."""
+        """Return identifiers, label (or what was spent) and features as one frame."""
         return pl.concat(
-            [self.cases.select(*IDENTIFIERS, "label"), self.features.frame.drop("index_id")],
+            [
+                self.cases.select(*IDENTIFIERS, *self.cohort.task.outcome_columns),
+                self.features.frame.drop("index_id"),
+            ],
             how="horizontal",
         )
 
@@ -104,7 +107,7 @@ def training_set(
             f"{history.path} has no index case of {task.name} whose follow-up was observed.\n"
             f"Fix: see what it holds with: riskmodels check {history.path}"
         )
-    chosen = standard_features(task.name) if features is None else features
+    chosen = standard_features(task) if features is None else features
     chosen = chosen if role is None else chosen.select(role=role)
     features_of_cases = build_features(history, cases, chosen, engine=engine)
     return TrainingSet(cases, features_of_cases, chosen, cohort, history)
@@ -136,5 +139,13 @@ def write_training_set(
     censored = made.cohort.cases.height - frame.height
     return (
         f"{out}: {frame.height:,} index cases, {len(made.features.columns)} features, "
-        f"{made.cohort.rate:.1%} with the outcome; {censored:,} censored cases left out"
+        f"{_outcome(made)}; {censored:,} censored cases left out"
     )
+
+
+def _outcome(made: TrainingSet) -> str:
+    """Say how often the outcome was, or what the mean cost was."""
+    if made.cohort.rate is not None:
+        return f"{made.cohort.rate:.1%} with the outcome"
+    total, months = (float(made.cases[name].sum()) for name in ("cost", "member_months"))
+    return f"{total / months:,.2f} dollars per member month"

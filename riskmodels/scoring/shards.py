@@ -49,7 +49,7 @@ class ShardScores:
     history : History
         Opened as of `as_of`.
     as_of, since : datetime
-        Index discharges from `since` on and before `as_of`.
+        Index discharges from `since` on and before `as_of`; a population is scored at midnight of the day.
     bands : RiskBands
     reasons : int
         How many reasons a row.
@@ -93,9 +93,12 @@ class ShardScores:
             vocabulary=self.history.vocabulary,
             require_follow_up=False,
             as_of=self.as_of,
+            index_date=self.as_of.date(),
         )
-        at_risk = pl.col("index_time").is_between(self.since, self.as_of, closed="left")
-        cases = cases.filter(at_risk).sort("person_id", "index_time", "index_id")
+        if self.bundle.task.index.event != "date":  # a population is scored on the day itself
+            at_risk = pl.col("index_time").is_between(self.since, self.as_of, closed="left")
+            cases = cases.filter(at_risk)
+        cases = cases.sort("person_id", "index_time", "index_id")
         schema = HEAD | reason_columns(self.reasons) | TAIL
         if cases.is_empty():
             return pl.DataFrame(schema=schema), None

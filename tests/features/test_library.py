@@ -6,18 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from riskmodels.cohorts import build_cohort, load_task
+from riskmodels.cohorts import build_cohort, load_task, task_names
 from riskmodels.datasets import simulate
 from riskmodels.errors import SpecError
 from riskmodels.features import FeatureSet, build_features, standard_features
 from riskmodels.features.code_groups import chronic_conditions
 from riskmodels.features.describing import markdown_table
-from riskmodels.features.library import DISCHARGE_TASKS, POPULATION_TASKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
 
-@pytest.mark.parametrize("task", [*DISCHARGE_TASKS, *POPULATION_TASKS])
+@pytest.mark.parametrize("task", task_names())
 def test_columns_are_well_named(task):
     """Names are unique snake case and labels say the window in words."""
     feature_set = standard_features(task)
