@@ -288,8 +288,9 @@ class CostModel(RegressorMixin, BaseEstimator):
         return hasattr(self, "factor_")
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: missing values allowed, costs at least 0."""
+        """Return scikit-learn's tags: missing values allowed, costs at least 0, most of them unexplained."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.target_tags.positive_only = True
+        tags.regressor_tags.poor_score = True
         return tags
