@@ -1,8 +1,8 @@
 """Rows on their way into a history: checked, and laid aside by shard, a batch at a time."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,14 @@ class Part:
         The rows. Optional columns that are missing are null.
     label : str
         Where they come from, for progress and errors: the name of the file.
+    left_out : mapping of str to int
+        What the adapter left out on the way here, by reason, for the manifest.
     """
 
     table: str
     frame: pl.LazyFrame | pl.DataFrame | Any
     label: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class Tally:
@@ -90,6 +93,8 @@ def prepare(part: Part, dropped: Tally) -> Iterator[pl.DataFrame]:
             f"{part.label}: there is no table {part.table!r}. {did_you_mean(part.table, TABLES)}"
         )
     table = TABLES[part.table]
+    for reason, rows in part.left_out.items():
+        dropped.add(part.table, reason, rows)
     for frame in _batches(part.frame):
         for name in frame.columns:
             if name not in table:

@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from riskmodels.history.adapters import (
+    cclf_codes,
+    cclf_tables,
     desynpuf,
     get_adapter,
     institutional,
@@ -15,6 +17,7 @@ from riskmodels.history.adapters import (
     mimic_iv_tables,
     omop,
     omop_tables,
+    professional,
     synthea,
     synthea_tables,
     tuva,
@@ -22,6 +25,7 @@ from riskmodels.history.adapters import (
 )
 from riskmodels.history.adapters import desynpuf_people as people
 from riskmodels.history.adapters import desynpuf_tables as synpuf
+from riskmodels.history.adapters.cclf_reading import _layouts
 from riskmodels.history.adapters.tabular import whole_table
 from riskmodels.history.reading import Field, read_whole_csv
 
@@ -213,8 +217,8 @@ def test_tuva(shared_data):
     rows = assert_same(institutional.claims, lines)
     for repeated in (True, False):
         bills = assert_same(institutional.encounters, rows, repeated=repeated)
-    billed = assert_same(tuva_tables.visits_of_institutions, bills)
-    visits = assert_same(tuva_tables.professional, others, billed)
+    billed = assert_same(professional.visits_of_institutions, bills)
+    visits = assert_same(professional.professional, others, billed)
     coded = tuva._same_names(whole_table(claims, tuva.CODED), "medical_claim", claims)
     links = tuva._links(bills, visits)
     coded = coded.join(links, on=["person_id", "claim_id", "institutional"]).with_columns(
@@ -224,3 +228,53 @@ def test_tuva(shared_data):
         assert_same(tuva_tables.codes, coded, kind=kind, n=1)
     assert_same(tuva_tables.hcpcs, coded)
     assert_same(tuva_tables.revenue, coded)
+
+
+def test_cclf():
+    """CCLF's transformations, on made-up claims of a few beneficiaries in a few places."""
+    days = ["2023-01-05", "2023-02-01", "2023-03-31", "2023-05-01", None]
+
+    def rows(table: str, n: int = 90) -> pl.DataFrame:
+        fields = {name: Field(kind) for name, (_, _, kind) in _layouts()["fields"][table].items()}
+        dates = [pl.Series(days)[(row * 3 + row // 5) % 5] for row in range(n)]
+        return made_up(fields, n).with_columns(
+            pl.Series("person_id", [f"p{row % 4}" for row in range(n)]),
+            pl.Series("claim_id", [f"c{row}" for row in range(n)]),
+            pl.Series("order", range(n)),
+            pl.Series("delivery", [row % 3 for row in range(n)]),
+            pl.Series("effective", dates).str.to_date().fill_null(cclf_tables.LONG_AGO),
+            pl.Series("file_day", dates).str.to_date(),
+            pl.Series("recorded_at", dates).str.to_datetime(time_unit="us"),
+            pl.Series("encounter_end", ["2023-01-05"] * n).str.to_datetime(time_unit="us"),
+            pl.Series("encounter_id", [f"e{row // 3}" for row in range(n)]),
+            pl.Series("place_on", [100 * (row % 2) for row in range(n)], dtype=pl.Int32),
+            pl.Series("control", [f"k{row % 7}" for row in range(n)]),
+            pl.Series("adjustment", [str(row // 2 % 3) for row in range(n)]),
+            pl.Series("cents", [row % 3 for row in range(n)]),
+            pl.Series("provider_id", ["d"] * n),
+            pl.Series("place_of_claim", ["h"] * n),
+        )
+
+    people = rows("cclf8").with_columns(
+        pl.col("file_day").fill_null(cclf_tables.LONG_AGO).dt.truncate("1mo").alias("month"),
+        pl.lit(datetime(2023, 6, 30)).dt.date().alias("ends"),
+        pl.lit(datetime(2010, 1, 1)).dt.date().alias("BENE_PART_A_ENRLMT_BGN_DT"),
+    )
+    xref = pl.DataFrame({"previous": ["1"], "present": ["2"]})
+    assert_same(cclf_tables.current, rows("cclf8").drop("person_id"), xref)
+    assert_same(cclf_tables.persons, people)
+    assert_same(cclf_tables.coverage, people)
+    claims = rows("cclf1")
+    final = assert_same(cclf_tables.final_action, claims, keys=["person_id", "control"])
+    lines = rows("cclf2").with_columns(CLM_LINE_PROD_REV_CTR_CD=pl.lit("0450"))
+    telling = assert_same(cclf_codes.telling_lines, lines)
+    assert_same(cclf_codes.institutional_lines, final, telling)
+    assert_same(cclf_codes.header_diagnoses, claims)
+    same = claims.select("claim_id", "PRNCPL_DGNS_CD", "CLM_THRU_DT")
+    assert_same(cclf_codes.diagnoses, rows("cclf4").join(same, on="claim_id"))
+    assert_same(cclf_codes.procedures, rows("cclf3").join(same, on="claim_id"))
+    assert_same(cclf_codes.revenue, lines)
+    assert_same(cclf_codes.physician_claims, rows("cclf5"))
+    assert_same(cclf_codes.physician_diagnoses, rows("cclf5"), n=1)
+    assert_same(cclf_codes.line_procedures, rows("cclf5"))
+    assert_same(cclf_codes.drugs, rows("cclf7").drop("encounter_id"))

@@ -11,6 +11,7 @@ __all__ = ["FORMATS", "Adapter", "SourceFile", "get_adapter"]
 FORMATS = {
     "desynpuf": "desynpuf",
     "mimic-iv": "mimic_iv",
+    "cclf": "cclf",
     "tuva": "tuva",
     "synthea": "synthea",
     "omop": "omop",

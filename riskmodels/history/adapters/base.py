@@ -11,7 +11,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.history.staging import Part
 
-__all__ = ["Adapter", "SourceFile", "candidates", "nothing_found", "run"]
+__all__ = ["Adapter", "SourceFile", "candidates", "every_file", "nothing_found", "run"]
 
 DEEPEST = 3
 SHOWN = 8
@@ -79,7 +79,13 @@ def run(
 
 
 def candidates(source: Path, looked_for: str) -> list[Path]:
-    """Return the CSV files in a folder and the folders in it, packed or not.
+    """Return the CSV files in a folder and the folders in it, packed or not; see `every_file`."""
+    packed = (".csv", ".csv.gz", ".csv.zip", ".zip", ".gz")
+    return [path for path in every_file(source, looked_for) if path.name.lower().endswith(packed)]
+
+
+def every_file(source: Path, looked_for: str) -> list[Path]:
+    """Return the files in a folder and the folders in it, but for hidden ones.
 
     Raises
     ------
@@ -102,7 +108,6 @@ def candidates(source: Path, looked_for: str) -> list[Path]:
         path
         for path in source.rglob("*")
         if path.is_file()
-        and path.name.lower().endswith((".csv", ".csv.gz", ".csv.zip", ".zip", ".gz"))
         and not any(part.startswith(".") for part in path.relative_to(source).parts)
         and len(path.relative_to(source).parts) <= DEEPEST
     )

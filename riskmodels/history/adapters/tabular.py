@@ -3,7 +3,7 @@
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ from riskmodels.errors import DataError
 from riskmodels.history.adapters.base import SourceFile, candidates
 from riskmodels.history.reading import DTYPES, EXAMPLES, Field, read_csv
 
-__all__ = ["Found", "read_table", "tables_in", "whole_table"]
+__all__ = ["Found", "read_table", "tables_in", "typed", "unpack", "whole_table"]
 
 PARQUET = b"PAR1"
 PACKED = re.compile(r"\.(csv|parquet)(\.gz|\.zip)?$|\.(gz|zip)$", re.IGNORECASE)
@@ -62,7 +62,7 @@ def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:
     if source.is_file() and source.suffix.lower() == ".zip":
         holder = tempfile.TemporaryDirectory(prefix="riskmodels-")
         folder = Path(holder.name)
-        _unpack(source, folder)
+        unpack(source, folder, lambda name: PACKED.search(name) is not None)
     paths = candidates(folder, looked_for) + sorted(
         path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() == ".parquet"
     )
@@ -84,13 +84,20 @@ def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:
     return Found(files, [path.relative_to(folder).as_posix() for path in paths])
 
 
-def _unpack(source: Path, folder: Path) -> None:
+def unpack(source: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Unpack the entries of a zip archive whose names are wanted into a folder.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged or asks for a password.
+    """
     try:
         with zipfile.ZipFile(source) as archive:
             for entry in archive.infolist():
                 parts = PurePosixPath(entry.filename).parts
                 hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-                if entry.is_dir() or hidden or not PACKED.search(entry.filename):
+                if entry.is_dir() or hidden or not wanted(entry.filename):
                     continue
                 if entry.flag_bits & 1:
                     raise DataError("the archive asks for a password", file=source, fix="unzip it first")
@@ -113,7 +120,7 @@ def read_table(
     rows_required: bool = False,
     batch_rows: int | None = 200_000,
 ) -> Iterator[pl.DataFrame]:
-    """Read columns of a table in batches, typed; commas or tabs divide the cells of a text file.
+    """Read columns of a table in batches, typed; commas, tabs or bars divide the cells of a text file.
 
     Days may be written 2008-01-31, 20080131 or 01/31/2008, or as an instant. Instants may have a fraction of
     a second, and a zone, which is left out: the times of a history are those of the place.
@@ -132,7 +139,7 @@ def read_table(
             path = _with_commas(file.path, Path(folder))
             row = 0
             for batch in read_csv(path, texts, rows_required=rows_required, batch_rows=batch_rows):
-                yield batch.select(_typed(batch[name], fields[name], file.path, row) for name in fields)
+                yield batch.select(typed(batch[name], fields[name], file.path, row) for name in fields)
                 row += batch.height
     except DataError as error:
         shown = file.keys.get("archive", file.path)
@@ -144,20 +151,21 @@ def read_table(
 
 
 def _with_commas(path: Path, folder: Path) -> Path:
-    """Return the path of a file whose cells commas divide: a copy where tabs do."""
+    """Return the path of a file whose cells commas divide: a copy where tabs or vertical bars do."""
     if path.suffix.lower() in (".gz", ".zip"):
         return path
     with path.open("rb") as opened:
         header = opened.readline()
-    if b"\t" not in header or b"," in header or b"\x00" in header:
+    mark, name = (b"\t", "tabs") if b"\t" in header else (b"|", "vertical bars")
+    if mark not in header or b"," in header or b"\x00" in header:
         return path
     target = folder / path.name
     try:
-        # Tables that are divided by tabs have no quotes: a double quote is part of the text.
-        scan = pl.scan_csv(path, separator="\t", quote_char=None, infer_schema=False)
+        # Tables that are divided by these have no quotes: a double quote is part of the text.
+        scan = pl.scan_csv(path, separator=mark.decode(), quote_char=None, infer_schema=False)
         scan.sink_csv(target, quote_style="necessary")
     except pl.exceptions.PolarsError as error:
-        raise DataError("the file cannot be read as text divided by tabs", file=path, fix=AGAIN) from error
+        raise DataError(f"the file cannot be read as text divided by {name}", file=path, fix=AGAIN) from error
     return target
 
 
@@ -195,7 +203,7 @@ def _nulls(name: str, field: Field, height: int) -> pl.Series:
 
 def _converted(values: pl.Series, field: Field, path: Path) -> pl.Series:
     if values.dtype in (pl.String, pl.Categorical):
-        return _typed(values.cast(pl.String), field, path, None)
+        return typed(values.cast(pl.String), field, path, None)
     try:
         if isinstance(values.dtype, pl.Datetime):
             values = values.dt.replace_time_zone(None)
@@ -211,7 +219,19 @@ def _converted(values: pl.Series, field: Field, path: Path) -> pl.Series:
         ) from error
 
 
-def _typed(text: pl.Series, field: Field, path: Path, first_row: int | None) -> pl.Series:
+def typed(text: pl.Series, field: Field, path: Path, first_row: int | None) -> pl.Series:
+    """Return a column of text as what its field says, blanks as null.
+
+    Parameters
+    ----------
+    first_row : int, optional
+        The place of the first value among the rows of a file with a header, for the line of an error.
+
+    Raises
+    ------
+    DataError
+        If a value is of another type.
+    """
     if text.null_count() == text.len():  # wide layouts leave most of their columns blank
         return _nulls(text.name, field, text.len())
     text = text.str.strip_chars()

@@ -8,7 +8,7 @@ import narwhals as nw
 import polars as pl
 
 from riskmodels.errors import DataError
-from riskmodels.history.adapters import institutional
+from riskmodels.history.adapters import institutional, professional
 from riskmodels.history.adapters import tuva_tables as tables
 from riskmodels.history.adapters.base import Adapter, SourceFile, nothing_found, run
 from riskmodels.history.adapters.tabular import read_table, tables_in, whole_table
@@ -165,8 +165,8 @@ def _claims(file: SourceFile, spans: pl.DataFrame, spans_label: str) -> Iterator
     if out := rows.height - bills.height:
         logger.info("%s: %d institutional claims were voided or billed anew", file.name, out)
     stays = bills.drop("claim_id", "place_on").unique(maintain_order=True)
-    billed = run(tables.visits_of_institutions, stays)
-    visits = run(tables.professional, pl.concat(others), billed).collect()
+    billed = run(professional.visits_of_institutions, stays)
+    visits = run(professional.professional, pl.concat(others), billed).collect()
     last = pl.concat([stays["end"], visits["end"]]).max()
     yield Part(
         "coverage", run(tables.coverage, spans.with_columns(pl.lit(last).alias("last_day"))), spans_label
