@@ -21,7 +21,7 @@ from riskmodels.cli_options import (
     engine_options,
     tracking_option,
 )
-from riskmodels.cli_pay import pay
+from riskmodels.cli_pay import episodes, pay
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine
@@ -339,4 +339,5 @@ def report(
     click.echo(write(run, out, benchmark=benchmark, payment=payment, tracking_uri=tracking_uri))
 
 
+main.add_command(episodes)
 main.add_command(pay)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from riskmodels.cli import main
 from riskmodels.cli_options import in_words
-from riskmodels.cli_pay import PROGRAM_OPTIONS
+from riskmodels.cli_pay import PROGRAM_OPTIONS, PROGRAMS
 from riskmodels.payments import program_options, programs
 
 HEAVY = ("pandas", "polars", "numpy", "lightgbm", "sklearn", "shap", "mlflow", "matplotlib", "numba", "scipy")
@@ -96,6 +96,13 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple) -> None:
 def test_pay_takes_the_options_of_every_program() -> None:
     """The command line, which imports no program, names just the options that the programs take."""
     assert set(PROGRAM_OPTIONS) == {name for program in programs() for name in program_options(program)}
+    assert set(PROGRAMS) == set(programs())
+    code, said = run("pay", "--help")
+    assert code == 0
+    assert all(f"  {name} " in said for name in programs())
+    for program in programs():
+        flags = {f"--{name.replace('_', '-')}" for name in program_options(program)}
+        assert all(flag in PROGRAMS[program] for flag in flags), program
 
 
 def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_saidin_words() -> None:

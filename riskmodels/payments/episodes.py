@@ -98,12 +98,13 @@ def build_episodes(
     excluded_codes: Iterable[str] = (),
     excluded_drgs: Iterable[str] = (),
     cancelled_by_death: Literal["anchor", "episode"] | None = None,
+    later_anchor: Literal["ignored", "cancels"] = "ignored",
 ) -> pl.DataFrame:
     """Return one row an episode with its cost, as the bundle programs read it.
 
-    An episode begins with its anchor stay or procedure and ends `window_days` after the anchor's end, that
-    day included. A claim that begins in it counts; of one that runs past its end, the days inside count (42
-    CFR 510.200, 512.555). An anchor that begins inside an earlier episode of the same patient begins none.
+    An episode begins with its anchor stay or procedure and ends on day `window_days` after discharge, the day
+    of discharge being the first (42 CFR 510.210(a)). A claim that begins in it counts; of one that runs past
+    its end, the days inside count (512.555).
 
     Parameters
     ----------
@@ -121,6 +122,9 @@ def build_episodes(
         Stays with these DRGs are unrelated readmissions and do not count; the anchor always does.
     cancelled_by_death : {"anchor", "episode"}, optional
         Whether a death in the anchor, or at any time of the episode, cancels the episode.
+    later_anchor : {"ignored", "cancels"}
+        What an anchor inside an earlier episode of the same patient does: it begins none, or it cancels the
+        earlier episode and begins its own (CJR, 42 CFR 510.210(b)(2)).
 
     Returns
     -------
@@ -143,7 +147,7 @@ def build_episodes(
     if claims["paid"].null_count():
         row = int(claims["paid"].is_null().arg_max() or 0) + 1
         raise DataError(f"claims: row {row} has no amount", column="paid")
-    episodes = _episodes(anchors, window_days)
+    episodes = _episodes(anchors, window_days, later_anchor)
     if cancelled_by_death:
         _require(anchors, ("death_date",), "anchors")
         last = "anchor_end" if cancelled_by_death == "anchor" else "end"
@@ -178,12 +182,15 @@ def winsorise(
     *,
     low: float = 0.01,
     high: float = 0.99,
+    deviations: float | None = None,
     by: Sequence[str] = ("episode_category",),
 ) -> pl.DataFrame:
     """Return episodes with `winsor_low` and `winsor_high`, between which the bundle programs hold costs.
 
     The bounds are percentiles of the costs in each cell of `by`: the 1st and 99th of BPCI Advanced (a
-    participant's published code), or none below and the 99th of TEAM (42 CFR 512.540).
+    participant's published code), or none below and the 99th of TEAM (42 CFR 512.540). With `deviations` the
+    upper bound is that many standard deviations above the mean, and there is no lower one: 2 in CJR (42 CFR
+    510.300(b)(5), 510.305(e)(1)(i)).
 
     Raises
     ------
@@ -191,6 +198,10 @@ def winsorise(
         For a missing column.
     """
     _require(episodes, ("cost", *by), "episodes")
+    if deviations is not None:
+        spread = pl.col("cost").std(ddof=0).fill_null(0.0)
+        most = (pl.col("cost").mean() + deviations * spread).over(by)
+        return episodes.with_columns(pl.lit(0.0).alias("winsor_low"), most.alias("winsor_high"))
     return episodes.with_columns(
         pl.col("cost").quantile(low, "linear").over(by).alias("winsor_low"),
         pl.col("cost").quantile(high, "linear").over(by).alias("winsor_high"),
@@ -216,11 +227,16 @@ def _require(frame: pl.DataFrame, columns: Iterable[str], name: str) -> None:
         raise DataError(f"{name} have no column {', '.join(absent)}")
 
 
-def _episodes(anchors: pl.DataFrame, window_days: int) -> pl.DataFrame:
-    """Return the anchors that begin an episode, with its end; later anchors inside one are left out."""
+def _episodes(anchors: pl.DataFrame, window_days: int, later_anchor: str) -> pl.DataFrame:
+    """Return the anchors that begin an episode, with its end, by what a later anchor inside one does."""
     ordered = anchors.sort("patient_id", "start", "anchor_end", maintain_order=True)
-    ends = (pl.col("anchor_end").cast(pl.Date) + pl.duration(days=window_days)).alias("end")
+    # The day of discharge is the first day of the window.
+    ends = (pl.col("anchor_end").cast(pl.Date) + pl.duration(days=window_days - 1)).alias("end")
     ordered = ordered.with_columns(pl.col("start").cast(pl.Date), ends)
+    if later_anchor == "cancels":
+        same = pl.col("patient_id") == pl.col("patient_id").shift(-1)
+        inside = (pl.col("start").shift(-1) <= pl.col("end")) & same
+        return ordered.filter(~inside.fill_null(False)).with_row_index("episode")
     keep, last_patient, last_end = [], None, None
     for patient, start, end in ordered.select("patient_id", "start", "end").iter_rows():
         begins = patient != last_patient or last_end is None or start > last_end

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from riskmodels.errors import DataError
-from riskmodels.payments import mssp_inputs, mssp_settlement
+from riskmodels.payments import mssp_components, mssp_inputs, mssp_settlement
 from riskmodels.payments.audit import Audit, Line, dollars, percent, where
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.rules import Rules
@@ -45,8 +45,24 @@ class SharedSavings(Program):
     component: ClassVar[str] = "component"
     options: ClassVar[Mapping[str, str]] = {
         "revenue": "file: aco_id, revenue (Medicare revenue of the ACO participants, dollars)",
+        "benchmark": "file: what benchmarks are made of, in place of the published ones: aco_id, enrolment, "
+        "trend_by1, trend_by2, national_growth, regional_growth, national_weight, ...",
     }
-    changeable: ClassVar[Mapping[str, str]] = dict.fromkeys(_CHANGEABLE, "acos")
+    changeable: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(_CHANGEABLE, "acos"),
+        **dict.fromkeys(mssp_components.CHANGEABLE, "components"),
+    }
+
+    def table_of(self, column: str, inputs: Inputs) -> str | None:
+        """Return the table of an input; the parts of a benchmark only where it was rebuilt."""
+        name = self.changeable.get(column)
+        return name if name in inputs.frames else None
+
+    def after_change(self, frames: dict[str, pl.DataFrame], column: str) -> dict[str, pl.DataFrame]:
+        """Rebuild the benchmarks where a part of them changed."""
+        if column not in mssp_components.CHANGEABLE:
+            return frames
+        return {**frames, "acos": mssp_inputs.with_rebuilt(frames["acos"], frames["components"])}
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read CMS's public use file of a performance year."""
@@ -63,7 +79,8 @@ class SharedSavings(Program):
             .sort("row", maintain_order=True)
             .drop("row")
         )
-        return Settlement(steps.select(_COLUMNS), detail, _used(steps, rules), _notes(steps, rules))
+        used = _used(steps, rules) + _rebuilt(inputs)
+        return Settlement(steps.select(_COLUMNS), detail, used, _notes(steps, rules))
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the settlement of one ACO."""
@@ -79,7 +96,9 @@ class SharedSavings(Program):
         lines = [
             Line("Savings or losses"),
             Line("track", row["track"], source=place("Current_Track")),
-            Line("updated benchmark", dollars(benchmark), source=place("ABtotBnchmk")),
+            *_benchmark_lines(inputs, rules, entity),
+            Line("updated benchmark", dollars(benchmark),
+                 source="rebuilt" if _parts(inputs, entity).height else place("ABtotBnchmk")),
             Line("expenditures", dollars(row["expenditures"]), source=place("ABtotExp")),
             Line("difference", dollars(row["difference"]), "benchmark − expenditures", place("BnchmkMinExp")),
             Line("minimum savings rate", percent(rate), f"for {size}",
@@ -93,7 +112,11 @@ class SharedSavings(Program):
             lines += _losses(row, rules, place("DisAdj"))
         lines.append(Line("earned savings or losses", dollars(row["earned_savings_losses"])))
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
-        return Audit(f"{rules.title}: ACO {entity}", tuple(lines), rules.unverified(_used(steps, rules)))
+        return Audit(
+            f"{rules.title}: ACO {entity}",
+            tuple(lines),
+            rules.unverified(_used(steps, rules) + _rebuilt(inputs, entity)),
+        )
 
     def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
         """Return how much less an ACO would have to spend to reach its minimum savings rate.
@@ -152,6 +175,44 @@ def _used(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
     if steps["reduced"].any():
         used.append("reduced_sharing")
     return tuple(used)
+
+
+def _parts(inputs: Inputs, entity: str | None = None) -> pl.DataFrame:
+    """Return what benchmarks were rebuilt from, for one ACO or all; none where they are published."""
+    parts = inputs.frames.get("components", pl.DataFrame({"aco_id": []}, schema={"aco_id": pl.String}))
+    return parts if entity is None else parts.filter(pl.col("aco_id") == entity)
+
+
+def _rebuilt(inputs: Inputs, entity: str | None = None) -> tuple[str, ...]:
+    """Return the parameters behind the rebuilt benchmarks."""
+    parts = _parts(inputs, entity)
+    if not parts.height:
+        return ()
+    used = ["risk_cap"]
+    used += ["risk_cap_from_2024"] if parts["offset"].any() else []
+    if parts["regional_by3"].null_count() != parts.height:
+        used += ["regional_adjustment_weights", "regional_adjustment_limits"]
+    used += ["prior_savings_applied"] if (parts["prior_savings"].fill_null(0) > 0).any() else []
+    return tuple(used)
+
+
+def _benchmark_lines(inputs: Inputs, rules: Rules, entity: str) -> list[Line]:
+    parts = _parts(inputs, entity)
+    if not parts.height:
+        return []
+    made = mssp_components.rebuild(parts).row(0, named=True)
+    years = "three benchmark years, trended and risk-adjusted to the third"
+    people = f"{parts['person_years_py'].sum():,.0f} person years"
+    return [
+        Line("historical benchmark per capita", dollars(made["historical_per_capita"]), years,
+             "42 CFR 425.601(a)(1)-(7)"),
+        Line("regional adjustment per capita", dollars(made["regional_adjustment"]),
+             source=rules.cite("regional_adjustment_limits")),
+        Line("adjustment per capita", dollars(made["adjustment"]),
+             source=rules.cite("prior_savings_applied")),
+        Line("updated benchmark per capita", dollars(made["updated_per_capita"]),
+             f"(historical + adjustment) × risk ratio × growth, over {people}", "42 CFR 425.601(a)(10), (b)"),
+    ]  # fmt: skip
 
 
 def _notes(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:

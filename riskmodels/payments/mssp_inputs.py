@@ -9,11 +9,12 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import DataError, SpecError
+from riskmodels.payments.mssp_components import read_components, rebuild
 from riskmodels.payments.program import Inputs
 from riskmodels.payments.reading import Table, normalise, read_table
 from riskmodels.payments.rules import Rules
 
-__all__ = ["read"]
+__all__ = ["read", "with_rebuilt"]
 
 _TRACKS = {
     "track_1": "1", "track1": "1", "track_2": "2", "track2": "2", "track_3": "3", "track_1_plus": "1+",
@@ -64,13 +65,32 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
         frame = frame.drop("revenue").join(
             _revenue(Path(options["revenue"])), on="aco_id", how="left", maintain_order="left"
         )
-    notes = []
+    notes, frames = [], {}
+    if options.get("benchmark"):
+        frames["components"] = read_components(Path(options["benchmark"]), table, frame, rules)
+        published = frame.select("aco_id", pl.col("benchmark").alias("published"))
+        frame = with_rebuilt(frame, frames["components"])
+        both = frame.join(published, on="aco_id").join(frames["components"], on="aco_id", how="semi")
+        apart = both.select(((pl.col("benchmark") / pl.col("published")) - 1).abs().max()).item()
+        count = frames["components"]["aco_id"].n_unique()
+        notes.append(f"benchmark of {count} ACOs rebuilt, at most {apart:.2%} from the published one")
     if table.find("Impact_Mid_Year_Termination") or table.find("Prorate_Shared_Losses"):
         column = table.column("Impact_Mid_Year_Termination", "Prorate_Shared_Losses")
         ended = frame.filter(table.number(column).fill_null(0) != 0)["aco_id"].to_list()
         if ended:
             notes.append(f"left during the year, losses prorated by CMS and not here: {', '.join(ended)}")
-    return Inputs({"acos": frame}, {}, tuple(notes))
+    return Inputs({"acos": frame, **frames}, {}, tuple(notes))
+
+
+def with_rebuilt(acos: pl.DataFrame, components: pl.DataFrame) -> pl.DataFrame:
+    """Return the ACOs with the benchmarks that their components make in place of the published ones."""
+    made = rebuild(components).select("aco_id", pl.col("benchmark").alias("made"))
+    joined = acos.join(made, on="aco_id", how="left", maintain_order="left")
+    rebuilt = pl.col("made").is_not_null()
+    return joined.with_columns(
+        pl.coalesce("made", "benchmark").alias("benchmark"),
+        pl.when(rebuilt).then(0.0).otherwise("rounding").alias("rounding"),
+    ).drop("made")
 
 
 def _check_year(table: Table, rules: Rules) -> None:
@@ -143,8 +163,8 @@ def _rate(table: Table, name: str, column: str) -> pl.Series:
     rates = table.number(found, minimum=0)
     # The middle of the file tells the unit: one cell that is wrong by far does not change it for all.
     middle, most = rates.filter(rates > 0).median(), _RATES[name]
-    units = (1.0, 100.0, 10_000.0) if isinstance(middle, float) else (1.0,)
-    unit = next((unit for unit in units if unit == units[-1] or middle <= most * unit), 1.0)
+    typical = middle if isinstance(middle, float) else 0.0
+    unit = next(unit for unit in (1.0, 100.0, 10_000.0) if unit == 10_000 or typical <= most * unit)
     shares = table.number(found, minimum=0, maximum=most * unit) / unit
     return shares.set(reported.fill_null(False), 1.0)
 

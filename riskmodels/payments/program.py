@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from riskmodels.payments.rules import Rules, load_rules
 from riskmodels.payments.whatif import apply_changes, set_values
 
 __all__ = ["Inputs", "Payment", "Program", "Settlement"]
+
+_MOST_COMPARED = 20_000
 
 
 @dataclass(frozen=True)
@@ -151,9 +154,21 @@ class Payment:
             Where the inputs have no such entity.
         """
         if entity not in self.entities:
-            hint = did_you_mean(entity, self.entities[:20] if len(self.entities) > 20 else self.entities)
-            raise SpecError(f"no {self.program.entity} {entity!r} in the inputs. {hint}")
+            raise SpecError(f"no {self.program.entity} {entity!r} in the inputs. {self._hint(entity)}")
         return self.program.explain(self.inputs, self.settlement, self.rules, entity)
+
+    def _hint(self, entity: str) -> str:
+        """Return the ids nearest to one that is not there, else some of those that are."""
+        ids = self.settlement.frame[self.program.entity].cast(pl.String)
+        near = ids.filter(ids.str.to_lowercase() == entity.strip().lower())
+        near = near if len(near) else ids.filter(ids.str.strip_chars_start("0") == entity.lstrip("0"))
+        if len(near):
+            return did_you_mean(near[0], near)
+        alike = ids if len(ids) <= _MOST_COMPARED else ids.filter(ids.str.starts_with(entity[:3]))
+        found = get_close_matches(entity, alike.head(_MOST_COMPARED).to_list(), n=3)
+        if found:
+            return f"Hint: did you mean {' or '.join(map(repr, found))}?"
+        return f"There are {len(ids):,}, such as {', '.join(ids.head(3))}."
 
     def what_if(self, changes: Mapping[str, float | str], entities: Iterable[str] | None = None) -> "Payment":
         """Return the payment with some inputs changed, all other inputs held as they are.

@@ -6,8 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from riskmodels.errors import DataError
+from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import pay
+from riskmodels.payments.episode_rules import (
+    episodes_of,
+    read_categories,
+    read_exclusions,
+    read_prices,
+)
 from riskmodels.payments.episodes import build_episodes, find_anchors, history_claims, winsorise
 
 ANCHOR = {"participant_id": "H", "patient_id": "p", "episode_category": "470", "start": date(2024, 1, 1),
@@ -25,9 +31,9 @@ def _claims(*rows: tuple[date, date, float, str]) -> pl.DataFrame:
     [
         ((date(2024, 1, 1), date(2024, 1, 3), 1000.0, "470"), 1000),  # the anchor itself
         ((date(2023, 12, 31), date(2024, 1, 2), 1000.0, "x"), 0),  # before the anchor
-        ((date(2024, 2, 2), date(2024, 2, 2), 1000.0, "x"), 1000),  # the last day of 30
-        ((date(2024, 2, 3), date(2024, 2, 3), 1000.0, "x"), 0),  # the day after
-        ((date(2024, 2, 1), date(2024, 2, 10), 1000.0, "x"), 200),  # two of ten days
+        ((date(2024, 2, 1), date(2024, 2, 1), 1000.0, "x"), 1000),  # the last day of 30
+        ((date(2024, 2, 2), date(2024, 2, 2), 1000.0, "x"), 0),  # the day after
+        ((date(2024, 1, 31), date(2024, 2, 9), 1000.0, "x"), 200),  # two of ten days
         ((date(2024, 1, 10), date(2024, 1, 10), 1000.0, "C50.9"), 0),  # excluded
     ],
     ids=["anchor", "before", "last-day", "day-after", "prorated", "excluded"],
@@ -35,16 +41,28 @@ def _claims(*rows: tuple[date, date, float, str]) -> pl.DataFrame:
 def test_what_counts_in_an_episode(claim: tuple[date, date, float, str], cost: float) -> None:
     episodes = build_episodes(pl.DataFrame([ANCHOR]), _claims(claim), window_days=30, excluded_codes=["C"])
     assert episodes["cost"].to_list() == pytest.approx([cost])
-    assert episodes["end"].to_list() == [date(2024, 2, 2)]
+    # 42 CFR 510.210(a): the day of discharge, January 3, is the first of the 30.
+    assert episodes["end"].to_list() == [date(2024, 2, 1)]
     assert "patient_id" not in episodes.columns
 
 
 def test_an_anchor_inside_an_episode_begins_none() -> None:
-    second = {**ANCHOR, "start": date(2024, 2, 2), "anchor_end": date(2024, 2, 4)}
-    third = {**ANCHOR, "start": date(2024, 2, 3), "anchor_end": date(2024, 2, 4)}
+    second = {**ANCHOR, "start": date(2024, 2, 1), "anchor_end": date(2024, 2, 4)}
+    third = {**ANCHOR, "start": date(2024, 2, 2), "anchor_end": date(2024, 2, 4)}
     claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
     kept = build_episodes(pl.DataFrame([third, ANCHOR, second]), claims, window_days=30)
-    assert kept["start"].to_list() == [date(2024, 1, 1), date(2024, 2, 3)]
+    assert kept["start"].to_list() == [date(2024, 1, 1), date(2024, 2, 2)]
+
+
+def test_an_anchor_inside_an_episode_cancels_it_where_the_model_says_so() -> None:
+    """42 CFR 510.210(b)(2): readmitted for another anchor hospitalization."""
+    second = {**ANCHOR, "start": date(2024, 2, 1), "anchor_end": date(2024, 2, 4)}
+    other = {**ANCHOR, "patient_id": "q", "start": date(2024, 2, 3), "anchor_end": date(2024, 2, 4)}
+    claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
+    kept = build_episodes(
+        pl.DataFrame([ANCHOR, second, other]), claims, window_days=30, later_anchor="cancels"
+    )
+    assert kept["start"].to_list() == [date(2024, 2, 1), date(2024, 2, 3)]
 
 
 def test_a_claim_that_ends_before_it_starts_is_refused() -> None:
@@ -85,8 +103,8 @@ def _history() -> tuple[pl.DataFrame, pl.DataFrame]:
         ("a", "inpatient", datetime(2020, 3, 1), datetime(2020, 3, 3), "G", "9", 50_000.0),  # unrelated DRG
         ("a", "home_health", datetime(2020, 3, 31), datetime(2020, 4, 9), "V", None, 1_000.0),  # runs past
         ("b", "inpatient", datetime(2020, 1, 1), datetime(2020, 1, 8), "H", "236", 30_000.0),
-        ("b", "office", datetime(2020, 4, 7), datetime(2020, 4, 7), "O", None, 100.0),  # day 90
-        ("b", "office", datetime(2020, 4, 8), datetime(2020, 4, 8), "O", None, 900.0),  # day 91
+        ("b", "office", datetime(2020, 4, 6), datetime(2020, 4, 6), "O", None, 100.0),  # day 90
+        ("b", "office", datetime(2020, 4, 7), datetime(2020, 4, 7), "O", None, 900.0),  # day 91
         ("b", "office", datetime(2020, 1, 20), datetime(2020, 1, 20), "O", None, None),  # not paid for
     ]
     columns = ["person_id", "kind", "start", "end", "facility_id", "drg", "paid"]
@@ -101,7 +119,7 @@ def _history() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def test_an_ami_and_a_bypass_from_their_history_to_the_reconciliation(tmp_path: Path) -> None:
-    """By hand: 10,000 + 6,000 + 5 of 10 days of 1,000 (AMI), 30,000 + 100 + 40 (CABG); targets of 53,000."""
+    """By hand: 10,000 + 6,000 + 4 of 10 days of 1,000 (AMI), 30,000 + 100 + 40 (CABG); targets of 53,000."""
     encounters, events = _history()
     anchors = find_anchors(encounters, {"280": "AMI", "236": "CABG"}).with_columns(
         pl.col("episode_category").replace_strict({"AMI": 20_000.0, "CABG": 33_000.0}).alias("target_price")
@@ -114,13 +132,13 @@ def test_an_ami_and_a_bypass_from_their_history_to_the_reconciliation(tmp_path: 
         excluded_codes=["C"],
         excluded_drgs=["009"],
     )
-    assert episodes["cost"].to_list() == pytest.approx([16_500, 30_140])
+    assert episodes["cost"].to_list() == pytest.approx([16_400, 30_140])
     assert episodes["anchor_cost"].to_list() == [10_000, 30_000]
     path, quality = tmp_path / "episodes.csv", tmp_path / "quality.csv"
     episodes.write_csv(path)
     quality.write_text("participant_id,composite_quality_score\nH,50\n", encoding="utf-8")
     payment = pay("bpci-advanced", path, year=2020, quality=quality)
-    assert payment.frame["payment"].to_list() == pytest.approx([0.95 * (53_000 - 46_640)])
+    assert payment.frame["payment"].to_list() == pytest.approx([0.95 * (53_000 - 46_540)])
     assert sorted(payment.detail["episode_category"]) == ["AMI", "CABG"]
 
 
@@ -139,3 +157,66 @@ def test_a_stay_without_facility_or_end_anchors_nothing() -> None:
     assert find_anchors(unknown, {"280": "AMI"}).height == 0
     ongoing = encounters.with_columns(pl.lit(None, dtype=pl.Datetime).alias("end"))
     assert find_anchors(ongoing, {"280": "AMI"}).height == 0
+
+
+def test_costs_above_two_deviations_are_held_in_joint_replacement() -> None:
+    """42 CFR 510.300(b)(5): mean 20, deviation 40, so that 100 is what costs are held at."""
+    episodes = pl.DataFrame({"episode_category": ["470"] * 5, "cost": [0.0, 0.0, 0.0, 0.0, 100.0]})
+    assert winsorise(episodes, deviations=2)["winsor_high"].unique().to_list() == pytest.approx([100.0])
+
+
+class TestByTheRulesOfAProgram:
+    def test_the_cardiac_episodes_of_a_year(self) -> None:
+        encounters, events = _history()
+        kinds = {"280": "AMI", "236": "CABG"}
+        built = episodes_of("bpci-advanced", 2020, encounters, events, categories=kinds,
+                            excluded_codes=("C",), excluded_drgs=("009",))  # fmt: skip
+        assert built.frame["cost"].to_list() == pytest.approx([16_400, 30_140])
+        assert set(built.unverified) == {"episode_days", "later_anchor"}
+        assert "AMI: 1 episodes, mean cost $16,400" in built.to_text()
+
+    def test_joint_replacement_has_its_own_drgs_and_a_death_cancels(self) -> None:
+        encounters, _ = _history()
+        joints = encounters.with_columns(drg=pl.lit("470")).filter(facility_id="H")
+        deaths = joints.with_columns(
+            death_date=pl.when(person_id="b").then(pl.date(2020, 4, 6)).otherwise(None)
+        )
+        assert episodes_of("cjr", 2018, joints).frame.height == 2
+        built = episodes_of("cjr", 2018, deaths)
+        assert built.frame.height == 1
+        assert built.unverified == ()
+
+    def test_a_sum_of_claims_below_zero_counts_as_nothing_and_is_said(self) -> None:
+        encounters, _ = _history()
+        built = episodes_of("cjr", 2018, encounters.with_columns(drg=pl.lit("470"), paid=-pl.col("paid")))
+        assert built.frame["cost"].min() == 0
+        assert "count as $0" in built.to_text()
+
+    def test_prices_are_joined_and_a_missing_one_is_refused(self, tmp_path: Path) -> None:
+        encounters, _ = _history()
+        path = tmp_path / "prices.csv"
+        path.write_text('participant_id,episode_category,target_price\nH,AMI,"$20,000"\n', encoding="utf-8")
+        given = {"categories": {"280": "AMI"}, "prices": read_prices(path)}
+        assert episodes_of("bpci-advanced", 2020, encounters, **given).frame["target_price"].to_list() == [
+            20_000
+        ]
+        given["categories"] = {"236": "CABG"}
+        with pytest.raises(DataError, match="no price of 'CABG' for 'H'"):
+            episodes_of("bpci-advanced", 2020, encounters, **given)
+
+    def test_files_of_categories_and_exclusions(self, tmp_path: Path) -> None:
+        path = tmp_path / "f.csv"
+        path.write_text("drg,episode_category\n9,Nine\n470,LEJR\n", encoding="utf-8")
+        assert read_categories(path) == {"009": "Nine", "470": "LEJR"}
+        path.write_text("kind,code\nDRG,009\ndiagnosis,C50\n", encoding="utf-8")
+        assert read_exclusions(path) == (("C50",), ("009",))
+        path.write_text("kind,code\nstay,009\n", encoding="utf-8")
+        with pytest.raises(DataError, match="'stay' is none of drg"):
+            read_exclusions(path)
+
+    def test_what_has_no_episodes_is_refused(self) -> None:
+        encounters, _ = _history()
+        with pytest.raises(SpecError, match="team 2026 needs the DRGs"):
+            episodes_of("team", 2026, encounters)
+        with pytest.raises(SpecError, match="'hrrp' has no episodes"):
+            episodes_of("hrrp", 2025, encounters)

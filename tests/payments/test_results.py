@@ -60,3 +60,14 @@ def test_unknown_programs_options_and_empty_inputs_are_refused(contract: list[Pa
         pay("mssp", [], year=2022)
     with pytest.raises(SpecError, match="has no option"):
         pay("contract", contract, year=2025, anything=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [("A", "did you mean 'a'"), ("0a", "did you mean 'a'"), ("zz", "There are 2, such as a, b")],
+)
+def test_an_id_that_is_not_there_is_answered_with_the_nearest(
+    contract: list[Path], asked: str, hint: str
+) -> None:
+    with pytest.raises(SpecError, match=hint):
+        pay("contract", contract, year=2025).audit(asked)
