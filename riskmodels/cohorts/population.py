@@ -77,7 +77,7 @@ def population_cases(
     else:
         cases = next_start(cases, EVENTS[task.outcome.event](shard, vocabulary, task), task)
         labelled = label_cases(cases, task, as_of)
-    labelled = labelled.sort("person", "index_time", "index_id")
+    labelled = labelled.with_columns(length_of_stay=pl.lit(None, pl.Int32)).sort("person", "index_time")
     if require_follow_up:
         observed = int((~labelled["censored"]).sum())
         steps.append((f"followed up for {task.follow_up.last_day + 1} days", observed))

@@ -129,12 +129,14 @@ def test_an_outcome_lies_in_the_window_and_a_label_needs_a_follow_up(task: Task,
 def test_stays_do_not_overlap_and_hold_every_encounter_once(task: Task, patient: Patient) -> None:
     everyone = replace(
         task,
-        index=replace(task.index, exclude_dispositions=(), exclude_principal_diagnosis=()),
+        index=replace(
+            task.index, exclude_dispositions=(), exclude_principal_diagnosis=(), treat_and_release=False
+        ),
         look_back=replace(task.look_back, require_coverage=False),
     )
     cases = run(everyone, replace(patient, death=None))
     held = cases.select(pl.col("stay_encounters").explode()).to_series().drop_nulls()
-    inpatient = [n for n, entry in enumerate(patient.encounters) if entry["kind"] == "inpatient"]
+    inpatient = [n for n, entry in enumerate(patient.encounters) if entry["kind"] in task.index.kinds]
     assert sorted(held.to_list()) == inpatient
     before = cases.with_columns(previous=pl.col("index_time").shift(1).over("person"))
     assert before.filter(pl.col("admission_time") < pl.col("previous")).is_empty()
