@@ -31,11 +31,14 @@ class Benchmark:
         entities are left out.
     metadata : mapping
         Task, features, discrimination of the expected risks, dates, totals, versions.
+    tables : mapping of str to pl.DataFrame
+        What was asked for besides: ``social``, ``social_strata``, ``periods``, ``changes``.
     """
 
     frame: pl.DataFrame
     draws: pl.DataFrame
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def entity(self) -> str:
@@ -45,7 +48,8 @@ class Benchmark:
     def write(self, path: str | Path) -> None:
         """Write the frame as Parquet or CSV, by suffix; draws and metadata beside it.
 
-        ``B.parquet`` comes with ``B.draws.parquet`` and ``B.metadata.json``.
+        ``B.parquet`` comes with ``B.draws.parquet`` and ``B.metadata.json``, and a file for each of `tables`,
+        such as ``B.social.parquet``.
         """
         path = Path(path)
         if path.suffix not in SUFFIXES:
@@ -57,11 +61,9 @@ class Benchmark:
         with atomic_file(draws_path(path)) as temporary:
             self.draws.write_parquet(temporary)
         write_json(metadata_path(path), dict(self.metadata))
-        with atomic_file(path) as temporary:
-            if path.suffix == ".csv":
-                self.frame.write_csv(temporary)
-            else:
-                self.frame.write_parquet(temporary)
+        for name, table in self.tables.items():
+            _write(table, path.with_name(f"{path.stem}.{name}{path.suffix}"))
+        _write(self.frame, path)
 
     def to_text(self) -> str:
         """Return a summary of a few lines."""
@@ -113,6 +115,14 @@ def read_benchmark(path: str | Path) -> Benchmark:
         pl.read_parquet(draws) if draws.is_file() else empty,
         json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {},
     )
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        if path.suffix == ".csv":
+            frame.write_csv(temporary)
+        else:
+            frame.write_parquet(temporary)
 
 
 def draws_path(path: Path) -> Path:

@@ -12,7 +12,7 @@ import polars as pl
 
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
-__all__ = ["WITHHELD", "suppress_small_cells"]
+__all__ = ["WITHHELD", "suppress_parts", "suppress_small_cells", "unsuppressed"]
 
 WITHHELD = ("observed", "ratio", "ratio_lower", "ratio_upper", "rate", "rate_lower", "rate_upper")
 WITHHELD_TOO = ("predicted", "effect", "ratio_shrunken")  # where the frame has them
@@ -61,6 +61,57 @@ def suppress_small_cells(frame: pl.DataFrame, *, minimum_n: int = SMALLEST_CELL)
             if name in frame.columns
         ),
     ).drop("_hide_n")
+
+
+def suppress_parts(frame: pl.DataFrame, part: str, *, minimum_n: int = SMALLEST_CELL) -> pl.DataFrame:
+    """Suppress small cells of entities in parts (periods, strata), whose total over the parts is shown too.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        What `standardise` returns for each part, one below the other, with the column `part`. The entity is
+        the first column.
+
+    Notes
+    -----
+    Within a part as `suppress_small_cells`. Then within an entity: where a part is hidden, further ones are,
+    smallest first, until two or more are hidden whose outcomes sum to 11 or more.
+    """
+    pieces = [
+        suppress_small_cells(piece, minimum_n=minimum_n).with_columns(_true_observed=piece["observed"])
+        for piece in frame.partition_by(part, maintain_order=True)
+    ]
+    marked = pl.concat(pieces).with_row_index("_row")
+    more, sizes = [], []
+    for rows in marked.partition_by(marked.columns[1], maintain_order=True):
+        secret, open_rows = rows.filter("suppressed"), rows.filter(~pl.col("suppressed"))
+        if secret.is_empty():
+            continue
+        count, total = secret.height, int(secret["_true_observed"].sum())
+        for row in open_rows.sort("_true_observed").iter_rows(named=True):
+            if count > 1 and total >= SMALLEST_CELL:
+                break
+            more.append(row["_row"])
+            count, total = count + 1, total + row["_true_observed"]
+        if secret["n"].null_count():
+            sizes += rows["_row"].to_list()
+    hide, hide_size = pl.col("_row").is_in(more), pl.col("_row").is_in(sizes)
+    figures = [name for name in (*WITHHELD, *WITHHELD_TOO) if name in marked.columns]
+    counted = [name for name in (*SIZES, *SIZES_TOO) if name in marked.columns]
+    note = pl.lit("withheld so that a small cell cannot be worked out from the total")
+    return marked.with_columns(
+        *(pl.when(~(hide | hide_size)).then(pl.col(name)).alias(name) for name in figures),
+        *(pl.when(~hide_size).then(pl.col(name)).alias(name) for name in counted),
+        pl.when((hide | hide_size) & ~pl.col("suppressed")).then(note).otherwise("note").alias("note"),
+        (pl.col("suppressed") | hide | hide_size).alias("suppressed"),
+    ).drop("_row", "_true_observed")
+
+
+def unsuppressed(frame: pl.DataFrame, minimum_n: int) -> pl.DataFrame:
+    """Return `frame` with ``suppressed`` and ``note`` where an entity is too small, and nothing withheld."""
+    few = pl.col("n") < minimum_n
+    note = pl.when(few).then(pl.lit(f"fewer than {minimum_n} stays")).otherwise(pl.lit(""))
+    return frame.with_columns(few.alias("suppressed"), note.alias("note"))
 
 
 def _complement(marked: pl.DataFrame, count: str, hidden: pl.Expr, flag: str | None = None) -> pl.DataFrame:
