@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from riskmodels import __version__
+from riskmodels.cli_benchmarks import COMMANDS as BENCHMARK_COMMANDS
 from riskmodels.cli_options import (
     DATE,
     PATH,
@@ -341,3 +342,5 @@ def report(
 
 main.add_command(episodes)
 main.add_command(pay)
+for command in BENCHMARK_COMMANDS:
+    main.add_command(command)
