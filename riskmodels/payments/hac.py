@@ -50,8 +50,8 @@ class HospitalAcquiredConditions(Program):
         """
         if len(paths) != 1:
             raise SpecError("hac takes one file")
-        table = read_table(paths[0], ("facility id", ".*w z score"))
-        ids = table.identifiers(table.column("Facility ID"), width=6)
+        table = read_table(paths[0], ("facility id|provider id", ".*w z[ -]score"))
+        ids = table.identifiers(table.column("Facility ID", "Provider ID"), width=6)
         _check_year(table, rules)
         states = table.text(table.column("State"))
         hospitals = pl.DataFrame({"facility_id": ids, "state": states}).with_columns(
@@ -183,9 +183,12 @@ class HospitalAcquiredConditions(Program):
 
 def _measure(table: Table, ids: pl.Series, name: str) -> pl.DataFrame:
     words = name.lower().replace(" ", "[ -]")
-    result = table.number(table.column(pattern=f"(cms )?{words} (sir|composite value)"), minimum=0)
+    # Files before FY 2023 have the z-scores alone.
+    column = table.find(pattern=f"(cms )?{words} (sir|composite value)")
+    blank = pl.Series([None] * table.frame.height, dtype=pl.Float64)
+    result = table.number(column, minimum=0) if column else blank
     # Winsorised scores are within a few deviations: a score beyond 20 is a slip.
-    score = table.number(table.column(pattern=f"(cms )?{words} w z score"), minimum=-20, maximum=20)
+    score = table.number(table.column(pattern=f"(cms )?{words} w z[ -]score"), minimum=-20, maximum=20)
     return pl.DataFrame(
         {
             "facility_id": ids,

@@ -39,6 +39,7 @@ _ROW_MEASURES = {
 }  # fmt: skip
 _CCN = re.compile(r"(?<![0-9A-Z])\d{2}[0-9A-Z]\d{3}(?![0-9A-Z])")
 _TOLERANCE = 1e-8
+_INDEX_STAY = r"index stay \(yes/no\).*"
 
 
 def is_report(path: Path) -> bool:
@@ -189,14 +190,17 @@ def _discharges(sheets: dict[str, Rows], measure: str, path: Path) -> tuple[int,
         return None
     rows = sheets[sheet]
     start, header = find_header(rows, "hosp_effect", path, sheet)
-    index = position(header, r"index stay \(yes/no\).*", path, sheet)
+    # Where a year's sheets have no column for it, an index stay is one that nothing excludes (indicator 0).
+    asked = any(re.fullmatch(_INDEX_STAY, name) for name in header)
+    index = position(header, _INDEX_STAY if asked else r"(cohort )?inclusion.*", path, sheet)
+    wanted = ("yes",) if asked else ("0", "0.0")
     effects = [position(header, name, path, sheet) for name in ("hosp_effect", "avg_effect")]
     weights = rows[start + 1]  # National coefficients and the two effects; '--' in the other columns.
     covariates = [at for at, cell in enumerate(weights[: effects[0]]) if cell.lower() not in SUPPRESSED]
     stays = [
         (line, cells)
         for line, cells in enumerate(rows[start + 2 :], start + 3)
-        if len(cells) > index and normalise(cells[index]) == "yes"
+        if len(cells) > index and normalise(cells[index]) in wanted
     ]
     if not stays or weights[effects[0]].lower() in SUPPRESSED:
         return None

@@ -31,6 +31,8 @@ _TOTALS = {
     "efficiency_and_cost_reduction": "Unweighted Normalized Efficiency And Cost Reduction Domain Score",
 }
 
+_COMBINED = ("Combined SSI Measure Score", "SSI Combined Measure Score")
+
 
 def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
     """Read the four domain files, in any order; or the file of total performance scores alone.
@@ -46,6 +48,7 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
     strata: list[pl.DataFrame] = []
     totals: list[pl.DataFrame] = []
     seen: dict[str, Path] = {}
+    notes: tuple[str, ...] = ()
     for path in paths:
         table = read_table(path, ("facility id",))
         ids = table.identifiers(table.column("Facility ID"), width=6)
@@ -61,6 +64,8 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
             measures.append(_rates(table, ids, name, domain))
         if "HAI-3" in names:
             strata.append(_surgical_site(table, ids))
+            if table.find(*_COMBINED) is None:
+                notes += (f"{path.name} has no combined score of HAI-3 and HAI-4: they weigh equally",)
     if measures:
         frame = pl.concat(measures)
         given = pl.DataFrame(
@@ -80,7 +85,6 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
         strata[0] if strata else pl.DataFrame(schema={"facility_id": pl.String, "combined": pl.Float64})
     )
     hospitals = hospitals.join(combined, on="facility_id", how="left", maintain_order="left")
-    notes: tuple[str, ...] = ()
     if not measures:
         notes = ("only total performance scores were given: the domain scores are CMS's",)
     if options.get("base_payments"):
@@ -176,9 +180,13 @@ def _check_national(table: Table, column: str | None, values: pl.Series) -> None
 
 
 def _surgical_site(table: Table, ids: pl.Series) -> pl.DataFrame:
-    """Read the combined score of the two surgical-site strata, whose weights CMS does not publish."""
-    column = table.column("Combined SSI Measure Score")
-    return pl.DataFrame({"facility_id": ids, "combined": _points(table, column)})
+    """Read the combined score of the two surgical-site strata, whose weights CMS does not publish.
+
+    A file without it leaves the strata to weigh equally, which a note says.
+    """
+    column = table.find(*_COMBINED)
+    blank = pl.Series([None] * len(ids), dtype=pl.Float64)
+    return pl.DataFrame({"facility_id": ids, "combined": _points(table, column) if column else blank})
 
 
 def _points(table: Table, column: str) -> pl.Series:

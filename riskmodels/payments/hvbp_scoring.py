@@ -65,7 +65,8 @@ def strata_weight(hospitals: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame
     both = hospitals.join(first, on="facility_id", how="left", maintain_order="left")
     both = both.join(second, on="facility_id", how="left", maintain_order="left")
     a, b = (pl.col(stratum) for stratum in STRATA)
-    weight = pl.when(a == b).then(0.5).otherwise((pl.col("combined") - b) / (a - b))
+    alike = (a == b) | pl.col("combined").is_null()
+    weight = pl.when(alike).then(0.5).otherwise((pl.col("combined") - b) / (a - b))
     return both.with_columns(weight.alias("strata_weight")).drop(*STRATA, "combined")
 
 

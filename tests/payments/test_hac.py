@@ -116,3 +116,19 @@ def test_a_higher_z_score_never_lowers_the_total_or_the_reduction(scores: list[f
         totals.append((frame["total_hac_score"][0], frame["payment_reduction"][0]))
     assert totals[1] >= totals[0]
     assert totals[1][1] in (0.0, 0.01)
+
+
+def test_the_files_of_earlier_years_have_z_scores_alone_under_other_names(
+    results: Path, tmp_path: Path
+) -> None:
+    """FY 2020 to FY 2022: W Z-Score with a hyphen, no results, the program's own weights unverified."""
+    frame = pl.read_csv(results, infer_schema=False)
+    kept = [name for name in frame.columns if not name.endswith(("SIR", "Composite Value"))]
+    names = {name: name.replace("PSI 90", "PSI-90").replace("W Z Score", "W Z-Score") for name in kept}
+    path = tmp_path / "fy2021.csv"
+    frame.select(kept).rename(names).with_columns(pl.lit("2021").alias("Fiscal Year")).write_csv(path)
+    payment = pay("hac", path, year=2021)
+    now = pay("hac", results, year=2024, cutoff="file")
+    assert payment.frame["total_hac_score"].equals(now.frame["total_hac_score"])
+    assert payment.unverified == ("weighting",)
+    assert payment.detail["result"].null_count() == payment.detail.height

@@ -440,3 +440,49 @@ def test_the_supplemental_file_is_read_with_tabs_and_as_a_workbook(supplemental:
     frame = pay("hrrp", other, year=2025).frame
     assert frame["facility_id"].to_list() == list(PUBLISHED)
     assert frame["payment_adjustment_factor"].to_list() == [factor for _, factor in PUBLISHED.values()]
+
+
+class TestLayoutsOfOtherYears:
+    """The supplemental files of FY 2020 to FY 2026 as a public loader of all of them describes them."""
+
+    HOSPITAL: ClassVar = {"HF": (25, 1.5, 1.0, "Y", 0.02), "pneumonia": (".", ".", "1.0000", ".", ".")}
+
+    def _written(self, path: Path, *changes: tuple[str, str]) -> Path:
+        text = path.read_text(encoding="utf-8")
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    @pytest.mark.parametrize(
+        ("year", "changes"),
+        [
+            (2020, [("for pneumonia", "for Pneumonia")]),
+            (2021, [("Neutrality modifier ", "Neutrality Modifier")]),
+            (2024, [("Dual proportion,", "Dual proportion [a],"), ("ERR for HF,", "ERR for HF [b],")]),
+            (2026, [("Hospital CCN", "Hospital\u00a0CCN ")]),
+        ],
+        ids=["capitals", "other-capitals", "footnotes", "spaces"],
+    )
+    def test_headers(self, supplemental: Writer, year: int, changes: list[tuple[str, str]]) -> None:
+        path = supplemental({"010001": self.HOSPITAL}, modifier="1.0", year=year)
+        path = self._written(path, *changes)
+        payment = pay("hrrp", path, year=year)
+        assert payment.frame["payment_adjustment_factor"].to_list() == pytest.approx([0.99])
+
+    def test_the_file_of_2023_has_no_columns_of_pneumonia(self, supplemental: Writer) -> None:
+        path = supplemental({"010001": {"HF": self.HOSPITAL["HF"]}}, modifier="1.0", year=2023)
+        rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+        kept = [index for index, name in enumerate(rows[1]) if "pneumonia" not in name]
+        lines = [",".join(row[index] for index in kept if index < len(row)) for row in rows]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        payment = pay("hrrp", path, year=2023)
+        assert payment.frame["payment_adjustment_factor"].to_list() == pytest.approx([0.99])
+        assert "Pneumonia" not in payment.detail["measure"].to_list()
+
+    @pytest.mark.parametrize("footer", ["end of worksheet", "End of worksheet"])
+    def test_the_line_at_the_end_of_the_sheet_is_no_hospital(self, supplemental: Writer, footer: str) -> None:
+        path = supplemental({"010001": self.HOSPITAL}, year=2025)
+        path.write_text(path.read_text(encoding="utf-8") + f"{footer}{',' * 34}\n", encoding="utf-8")
+        assert pay("hrrp", path, year=2025).frame.height == 1

@@ -138,3 +138,20 @@ def test_reports_that_cannot_be_used_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         pay("hrrp", report(**cells), year=year)
+
+
+def test_a_report_without_a_column_of_index_stays_counts_what_nothing_excludes(report: Writer) -> None:
+    """The mock reports of FY 2020 to 2022 have indicator 0 on each index stay, and on no other row."""
+    path = report()
+    book = openpyxl.load_workbook(path)
+    sheet = book["Table 4 Discharges COPD Readm"]
+    for row in sheet.iter_rows(min_row=2):
+        answer = str(row[1].value or "").strip()
+        row[1].value = {
+            "Index Stay (Yes/No)": "Cohort Inclusion/Exclusion Indicator",
+            "Yes": 0,
+            "No": "1,2",
+        }.get(answer, row[1].value)
+    book.save(path)
+    row = pay("hrrp", path, year=2022).detail.filter(measure="COPD").row(0, named=True)
+    assert (row["eligible_discharges"], row["predicted"]) == (3, pytest.approx(PREDICTED, abs=1e-12))

@@ -253,3 +253,14 @@ def test_wrong_files_are_refused(safety: Path, old: str, new: str, message: str)
     safety.write_text(safety.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=message):
         pay("hvbp", safety, year=2024)
+
+
+def test_strata_weigh_equally_where_the_file_has_no_combined_score_and_a_note_says_so(safety: Path) -> None:
+    text = safety.read_text(encoding="utf-8")
+    safety.write_text(text.replace("Combined SSI Measure Score", "Other"), encoding="utf-8")
+    payment = pay("hvbp", safety, year=2024)
+    combined = payment.detail.filter(measure="Combined SSI")["measure_score"].to_list()
+    # 10 points of HAI-3 (at the benchmark) and 0 and 2 or so of HAI-4: the mean, and the one there is.
+    scores = payment.detail.filter(pl.col("measure").is_in(["HAI-3", "HAI-4"]), facility_id="010055")
+    assert combined[0] == pytest.approx(scores["measure_score"].mean(), abs=0.5)
+    assert any("they weigh equally" in note for note in payment.notes)
