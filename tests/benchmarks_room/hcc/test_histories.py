@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from riskmodels.benchmarks.hcc import hcc_scores, read_eligible_codes, score_history
 from riskmodels.cli import main
 from riskmodels.errors import DataError, SpecError
-from riskmodels.history import Part, write_history
+from riskmodels.history import Part, open_history, write_history
 
 PEOPLE = {  # birth date, coverage, dual, disability, renal disease
-    "aged": (date(1950, 3, 1), date(2024, 1, 2), False, False, False),
-    "dual": (date(1950, 3, 1), date(2024, 1, 2), True, False, False),
-    "young": (date(1980, 3, 1), date(2024, 1, 2), False, True, False),
+    "aged": (date(1950, 3, 1), date(2024, 1, 1), False, False, False),
+    "dual": (date(1950, 3, 1), date(2024, 1, 1), True, False, False),
+    "young": (date(1980, 3, 1), date(2024, 1, 1), False, True, False),
     "new": (date(1960, 3, 1), date(2025, 6, 1), False, False, False),
-    "renal": (date(1950, 3, 1), date(2024, 1, 2), False, False, True),
+    "renal": (date(1950, 3, 1), date(2024, 1, 1), False, False, True),
     "late": (date(1960, 3, 1), date(2026, 2, 1), False, False, False),
 }
 CLAIMS = [  # person, kind of encounter, day, diagnosis, procedure
@@ -130,8 +130,8 @@ def test_nobody_covered_is_an_error(history: Path) -> None:
     """A payment year after the history's coverage, or without a blend, says what to do."""
     with pytest.raises(SpecError, match="no blend is known"):
         score_history(history, 2031)
-    with pytest.raises(DataError, match="nobody is covered on 1 January 2024"):
-        score_history(history, 2024)
+    with pytest.raises(DataError, match="nobody is covered on 1 January 2025"):
+        score_history(open_history(history, as_of=date(2023, 1, 1)), 2025)
 
 
 @pytest.mark.parametrize(
