@@ -1,0 +1,196 @@
+"""Who answers for a patient: 42 CFR 425.402 in small tables."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from riskmodels.cohorts import build_cohort, load_task
+from riskmodels.cohorts.attribution import (
+    ATTRIBUTED,
+    assignment_window,
+    attribute,
+    attribute_cases,
+    plurality,
+    read_providers,
+)
+from riskmodels.errors import DataError, SpecError
+from riskmodels.history import History, Part, write_history
+
+JANUARY, MARCH, JUNE = (date(2023, month, 15) for month in (1, 3, 6))
+PCP, NURSE, EXPERT = "primary", "non_physician", "specialist"
+
+
+def services(*rows: tuple[str, str, float, date]) -> pl.DataFrame:
+    """Return services of one patient: entity, clinician, charge, day."""
+    return pl.DataFrame(
+        [("P", day, entity, clinician, charge) for entity, clinician, charge, day in rows],
+        schema={
+            "person_id": pl.String,
+            "day": pl.Date,
+            "entity": pl.String,
+            "clinician": pl.String,
+            "charge": pl.Float64,
+        },
+        orient="row",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        pytest.param([("A", PCP, 90.0, MARCH), ("B", PCP, 100.0, JANUARY)], ("B", 1, 100.0), id="charges"),
+        pytest.param(
+            [("A", PCP, 60.0, MARCH), ("A", PCP, 60.0, JUNE), ("B", PCP, 100.0, JUNE)],
+            ("A", 1, 120.0),
+            id="charges add up",
+        ),
+        pytest.param(
+            [("A", PCP, 10.0, MARCH), ("B", EXPERT, 900.0, JUNE)],
+            ("A", 1, 10.0),
+            id="specialists do not count where there is primary care",
+        ),
+        pytest.param(
+            [("A", EXPERT, 10.0, MARCH), ("B", EXPERT, 20.0, JANUARY)],
+            ("B", 2, 20.0),
+            id="second step",
+        ),
+        pytest.param(
+            [
+                ("A", PCP, 50.0, MARCH),
+                ("A", NURSE, 30.0, MARCH),
+                ("B", PCP, 70.0, JUNE),
+            ],
+            ("A", 1, 80.0),
+            id="nurse practitioners count in the first step",
+        ),
+        pytest.param(
+            [("A", NURSE, 90.0, MARCH), ("B", PCP, 70.0, JUNE)],
+            None,
+            id="the plurality is with a provider whose physicians never saw the patient",
+        ),
+        pytest.param(
+            [
+                ("A", NURSE, 90.0, MARCH),
+                ("A", EXPERT, 5.0, MARCH),
+                ("B", PCP, 70.0, JUNE),
+            ],
+            ("A", 1, 90.0),
+            id="a specialist of the provider is a physician too",
+        ),
+        pytest.param(
+            [("A", PCP, 50.0, JUNE), ("B", PCP, 50.0, MARCH)],
+            ("A", 1, 50.0),
+            id="tie: the later one",
+        ),
+        pytest.param(
+            [
+                ("A", PCP, 50.0, MARCH),
+                ("B", PCP, 50.0, MARCH),
+                ("B", EXPERT, 1.0, JUNE),
+            ],
+            ("B", 1, 50.0),
+            id="tie on the same day: the later specialist",
+        ),
+        pytest.param([("B", PCP, 50.0, MARCH), ("A", PCP, 50.0, MARCH)], ("A", 1, 50.0), id="tie: by name"),
+        pytest.param([("A", PCP, 0.0, MARCH)], ("A", 1, 0.0), id="a service without a charge"),
+    ],
+)
+def test_plurality(rows: list, wanted: tuple | None) -> None:
+    found = plurality(services(*rows), "person_id")
+    assert found.select(ATTRIBUTED, "step", "charges").rows() == ([] if wanted is None else [wanted])
+
+
+def test_windows() -> None:
+    assert assignment_window(2023) == (date(2023, 1, 1), date(2023, 12, 31))
+    assert assignment_window(2023, "prospective") == (date(2021, 10, 1), date(2022, 9, 30))
+    with pytest.raises(SpecError, match="did you mean 'prospective'"):
+        assignment_window(2023, "prospectiv")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    """Return visits of one patient: W and X in 2022, Y in 2023; X is a cardiologist."""
+    visits = [
+        ("1", "W", date(2022, 2, 1), 40.0, "99213"),
+        ("2", "X", date(2022, 5, 1), 500.0, "99214"),
+        ("3", "Y", date(2023, 2, 1), 80.0, "99213"),
+        ("4", "Z", date(2022, 7, 1), 900.0, "70553"),
+    ]
+    encounter = pl.DataFrame(
+        [
+            (number, "P", "office", day, day, provider, allowed)
+            for number, provider, day, allowed, _ in visits
+        ],
+        schema=["encounter_id", "person_id", "kind", "start", "end", "provider_id", "allowed"],
+        orient="row",
+    ).with_columns(pl.col("start", "end").cast(pl.Datetime("us")))
+    event = pl.DataFrame(
+        [("P", day, "procedure", "HCPCS", code, number) for number, _, day, _, code in visits],
+        schema=["person_id", "time", "kind", "code_system", "code", "encounter_id"],
+        orient="row",
+    ).with_columns(pl.col("time").cast(pl.Datetime("us")))
+    person = pl.DataFrame({"person_id": ["P"], "birth_date": [date(1940, 1, 1)], "sex": ["female"]})
+    coverage = pl.DataFrame(
+        {"person_id": ["P"], "start_date": [date(2020, 1, 1)], "end_date": [date(2024, 12, 31)]}
+    )
+    stay = pl.DataFrame(
+        {
+            "encounter_id": ["9"],
+            "person_id": ["P"],
+            "kind": ["inpatient"],
+            "start": [date(2024, 6, 1)],
+            "end": [date(2024, 6, 5)],
+        }
+    ).with_columns(pl.col("start", "end").cast(pl.Datetime("us")))
+    parts = [
+        Part("person", person, "p"),
+        Part("coverage", coverage, "c"),
+        Part("encounter", encounter, "e"),
+        Part("encounter", stay, "s"),
+        Part("event", event, "v"),
+    ]
+    return write_history(parts, tmp_path / "history", source_format="simulated")
+
+
+def test_only_primary_care_codes_in_the_window_count(history: History) -> None:
+    year = attribute(history, *assignment_window(2022))
+    assert year.select("person_id", ATTRIBUTED, "charges", "services").rows() == [("P", "X", 500.0, 1)]
+    office = attribute(history, *assignment_window(2022), services="office")
+    assert office[ATTRIBUTED].to_list() == ["Z"]
+
+
+def test_specialties_decide_the_step_and_groups_who_answers(history: History) -> None:
+    specialties = {"W": "08", "X": "06", "Y": "11"}
+    year = attribute(history, *assignment_window(2022), specialties=specialties)
+    assert year.select(ATTRIBUTED, "step").rows() == [("W", 1)]
+    only_x = attribute(history, date(2022, 5, 1), date(2022, 5, 1), specialties=specialties)
+    assert only_x.select(ATTRIBUTED, "step").rows() == [("X", 2)]
+    radiologist = attribute(history, *assignment_window(2022), specialties={"X": "30"}).height
+    assert radiologist == 0
+    groups = attribute(history, date(2022, 1, 1), date(2023, 12, 31), groups={"W": "ACO", "Y": "ACO"})
+    assert groups.select(ATTRIBUTED, "charges").rows() == [("X", 500.0)]
+
+
+def test_cases_are_attributed_by_what_came_before_each(history: History) -> None:
+    cases = build_cohort(load_task("admission-12m"), history).cases
+    attributed = attribute_cases(cases, history)
+    found = dict(zip(attributed["index_time"].dt.year(), attributed[ATTRIBUTED], strict=True))
+    assert found == {2021: None, 2022: None, 2023: "X", 2024: "Y"}
+    assert attributed.drop(ATTRIBUTED, "step", "charges", "services", "last_service").equals(cases)
+
+
+def test_what_cannot_be_done_is_said(history: History, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no primary care service with a facility_id"):
+        attribute(history, *assignment_window(2022), provider="facility_id")
+    with pytest.raises(SpecError, match="did you mean 'facility_id'"):
+        attribute(history, *assignment_window(2022), provider="facility")
+    table = tmp_path / "specialties.csv"
+    table.write_text("npi,specialty\nW,8\nX,06\n", encoding="utf-8")
+    assert read_providers(table, "specialty") == {"W": "08", "X": "06"}
+    table.write_text("npi,specialty\nW,8\nW,06\n", encoding="utf-8")
+    with pytest.raises(DataError, match="names provider 'W' twice"):
+        read_providers(table, "specialty")
+    with pytest.raises(DataError, match="there is no such file"):
+        read_providers(tmp_path / "none.csv", "group")
