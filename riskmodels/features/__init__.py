@@ -12,7 +12,7 @@ from riskmodels.features.spec import Any, Count, DaysSince, Distinct, Last, Mean
 if TYPE_CHECKING:
     from riskmodels.features.build import FeatureFrame, build_features, build_shard_features
     from riskmodels.features.plan import Plan, make_plan
-    from riskmodels.features.writing import write_features
+    from riskmodels.features.writing import read_features, write_features
 
 __all__ = [
     "Any",
@@ -35,6 +35,7 @@ __all__ = [
     "build_features",
     "build_shard_features",
     "make_plan",
+    "read_features",
     "standard_features",
     "write_features",
 ]
@@ -46,6 +47,7 @@ _HOMES = {
     "build_features": "build",
     "build_shard_features": "build",
     "make_plan": "plan",
+    "read_features": "writing",
     "write_features": "writing",
 }
 

@@ -15,12 +15,11 @@ from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
 from riskmodels.features.plan import Plan, TablePlan, fixed, make_plan
+from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
 from riskmodels.features.windows import Cases, Rows, look_back
 from riskmodels.history import History, Shard
-from riskmodels.history.manifest import shard_folder
-from riskmodels.history.opening import known_at
 from riskmodels.history.schema import STORED
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
@@ -196,27 +195,15 @@ def split_cases(cases: pl.DataFrame, n_shards: int) -> dict[int, pl.DataFrame]:
     return {int(number): part for (number,), part in parts.items()}
 
 
-def read_shard(history: History, number: int, plan: Plan) -> Shard:
-    """Read the tables and columns of a shard that a plan needs; the others are empty."""
-    frames = {}
-    for name, schema in STORED.items():
-        columns = plan.reads.get(name)
-        if columns is None:
-            frames[name] = pl.DataFrame(schema=schema)
-            continue
-        scan = pl.scan_parquet(
-            history.path / shard_folder(number) / f"{name}.parquet", hive_partitioning=False
-        )
-        if history.as_of is not None:
-            scan = known_at(name, scan, history.as_of)
-        frames[name] = scan.select(sorted(columns)).collect()
-    return Shard(number, **frames)
+def empty_features(plan: Plan, cases: pl.DataFrame) -> FeatureFrame:
+    """Return the feature frame of no cases."""
+    shard = Shard(0, **{name: pl.DataFrame(schema=schema) for name, schema in STORED.items()})
+    return build_shard_features(shard, cases.clear(), plan)
 
 
 def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
-    """Return the feature frame of no cases."""
-    shard = Shard(0, **{name: pl.DataFrame(schema=schema) for name, schema in STORED.items()})
-    return build_shard_features(shard, cases.clear(), plan).frame
+    """Return the table of the feature frame of no cases."""
+    return empty_features(plan, cases).frame
 
 
 def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.Series], csr_matrix | None]:

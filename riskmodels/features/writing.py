@@ -1,24 +1,49 @@
-"""Features of a whole history to one Parquet file, a few shards in memory at a time."""
+"""Features of a whole history to one Parquet file, a few shards in memory at a time, and back.
 
+Each shard's rows are put by in a folder beside the file, once the work has gone on for longer than it takes
+to do it again. A run that was killed is started again by the same call, goes on with the shards that are
+missing, and ends with the same bytes.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import polars as pl
 import pyarrow.parquet as pq
 
-from riskmodels.features.build import build_shard_features, empty_frame, read_shard, split_cases
+from riskmodels import __version__
+from riskmodels.engines import Engine, Tables
+from riskmodels.engines.job import LOCK, JobFolder
+from riskmodels.errors import DataError
+from riskmodels.features.build import FeatureFrame, build_shard_features, empty_features, split_cases
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
-from riskmodels.features.plan import make_plan
-from riskmodels.files import atomic_file
+from riskmodels.features.plan import Plan, make_plan
+from riskmodels.features.reading import read_shard
+from riskmodels.features.sparse import COLUMNS, VALUES, as_lists, from_lists
+from riskmodels.files import PARTIAL, atomic_file
 from riskmodels.history import History
 from riskmodels.progress import track
 
-__all__ = ["write_features"]
+__all__ = ["read_features", "write_features"]
+
+logger = logging.getLogger(__name__)
 
 ROWS_PER_GROUP = 32_768
+SECONDS_TO_LOSE = 2.0  # of work that is sooner done again than put by
 WHOLE_NUMBERS = ("count", "any", "distinct")
+KEY, FORMAT = b"riskmodels.features", 1
 
 
 def write_features(
@@ -28,11 +53,15 @@ def write_features(
     path: str | Path,
     *,
     known_only: bool = False,
+    keep: Sequence[str] = (),
     threads: int = 2,
+    engine: Engine | None = None,
 ) -> list[FeatureColumn]:
     """Build the features of index cases and write them to a Parquet file, whole or not at all.
 
-    Memory holds `threads` shards and their features, however many shards there are.
+    Memory holds `threads` shards and their features, however many shards there are. What is done after the
+    first two seconds is kept in the folder ``PATH.parts`` until the file is there: a run that was killed goes
+    on where it was, unless the history, the cases or the features are others by now.
 
     Parameters
     ----------
@@ -42,56 +71,234 @@ def write_features(
     feature_set : FeatureSet
     path : path
         The file. Rows are in the order of shard, person, index_time; counts and flags are Int32 in it.
+        Sparse columns are two columns of lists, ``sparse_columns`` (which) and ``sparse_values``. What each
+        column is stands in the file's metadata: see `read_features`.
     known_only : bool
         Leave out rows that were recorded at or after the index time.
+    keep : sequence of str
+        Columns of `cases` to write too, between index_id and the features.
     threads : int
         Shards under work at the same time.
+    engine : Engine, optional
+        Where the shards are read: see `riskmodels.engines`. Default: here. Others write into the folder of
+        parts too, so it must be theirs as well.
 
     Returns
     -------
     list of FeatureColumn
-        What each column is.
+        What each column is, those of the table first.
+
+    Raises
+    ------
+    StoreError
+        Another process is writing this file, or a shard cannot be read.
+    DataError
+        A shard holds what a history cannot hold.
     """
-    plan = make_plan(feature_set, history.vocabulary, known_only=known_only)
+    path = Path(path)
     groups = split_cases(cases, history.n_shards)
-    whole = [column.name for column in feature_set.columns if column.aggregation in WHOLE_NUMBERS]
+    job = {
+        "history": history.fingerprint,
+        "as_of": str(history.as_of),
+        "cases": _digest(cases),
+        "features": feature_set.to_dict(),
+        "known_only": known_only,
+        "keep": list(keep),
+        "riskmodels_version": __version__,
+    }
+    folder = _Parts(path.with_name(f"{path.name}.parts"), job, history.n_shards)
+    work = _ShardRows(folder, history, feature_set, known_only, tuple(keep))
+    with folder.open():
+        with atomic_file(path) as temporary:
+            _assemble(temporary, work, _rows(work, groups, threads, engine), cases)
+        shutil.rmtree(folder.path)
+    return feature_set.every_column
 
-    def one(number: int) -> pl.DataFrame:
-        frame = build_shard_features(read_shard(history, number, plan), groups[number], plan).frame
-        return frame.with_columns(pl.col(whole).cast(pl.Int32))
 
-    def frames() -> Iterator[pl.DataFrame]:
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[Future[pl.DataFrame]] = deque()
+def read_features(path: str | Path) -> FeatureFrame:
+    """Read what `write_features` wrote: the features, and what each column is.
+
+    Columns of the cases that were kept beside them are left out; any reader of Parquet finds them.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no Parquet file, or was not written by `write_features`.
+    """
+    path = Path(path)
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "there is no such file" if not path.exists() else "is no Parquet file",
+            file=path,
+            fix="name the file that riskmodels features wrote",
+        ) from error
+    if KEY not in metadata:
+        raise DataError(
+            "does not say what its columns are", file=path, fix="write it with riskmodels features"
+        )
+    content = json.loads(metadata[KEY])
+    columns, sparse_columns = (
+        [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
+    )
+    lists = [COLUMNS, VALUES] if sparse_columns else []
+    frame = pl.read_parquet(path, columns=["index_id", *(column.name for column in columns), *lists])
+    sparse = from_lists(frame, len(sparse_columns)) if sparse_columns else None
+    return FeatureFrame(
+        frame.select("index_id", *(_as_built(column) for column in columns)), columns, sparse, sparse_columns
+    )
+
+
+@dataclass(frozen=True)
+class _Parts(JobFolder):
+    """The rows of each shard that is done, as Arrow files."""
+
+    work: ClassVar[str] = "run"
+    suffix: ClassVar[str] = ".arrow"
+
+    def claim(self) -> None:
+        """Start over where another job was at work: what it left can be made again."""
+        if self.begun().get("fingerprint") != self.fingerprint:
+            for left_over in self.path.iterdir():
+                if left_over.name != LOCK:
+                    left_over.unlink()
+            self.begin()
+
+    def write(self, number: int, frame: pl.DataFrame) -> None:
+        """Write a shard's rows; whole or not at all, and without waiting for the disk."""
+        final = self.shard_path(number)
+        temporary = final.with_name(f".{final.name}{PARTIAL}{os.getpid()}")
+        try:
+            frame.write_ipc(temporary)
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def read(self, number: int) -> pl.DataFrame | None:
+        """Read a shard's rows; None where they are not there, or not whole after the machine went down."""
+        try:
+            return pl.read_ipc(self.shard_path(number))
+        except (pl.exceptions.PolarsError, OSError):
+            return None
+
+
+@dataclass(frozen=True)
+class _ShardRows:
+    """Makes the rows of a shard, as they stand in the file, and puts them by."""
+
+    folder: _Parts
+    history: History
+    feature_set: FeatureSet
+    known_only: bool
+    keep: tuple[str, ...]
+
+    @cached_property
+    def plan(self) -> Plan:
+        return make_plan(self.feature_set, self.history.vocabulary, known_only=self.known_only)
+
+    @property
+    def whole(self) -> list[str]:
+        """The names of the columns of whole numbers."""
+        return [c.name for c in self.feature_set.columns if c.aggregation in WHOLE_NUMBERS]
+
+    def __call__(self, number: int, cases: pl.DataFrame | None) -> Tables:
+        assert cases is not None
+        frame = self.rows(number, cases)
+        return {"rows": pl.DataFrame({"rows": [frame.height]})}
+
+    def rows(self, number: int, cases: pl.DataFrame, since: float = -math.inf) -> pl.DataFrame:
+        """Return the rows of a shard, from the folder or else from its history; `since` when work goes on."""
+        there = self.folder.read(number)
+        if there is not None and there.height == cases.height:
+            return there
+        built = build_shard_features(read_shard(self.history, number, self.plan), cases, self.plan)
+        frame = self.as_written(built, cases)
+        if time.monotonic() - since >= SECONDS_TO_LOSE:
+            self.folder.write(number, frame)
+        return frame
+
+    def as_written(self, built: FeatureFrame, cases: pl.DataFrame) -> pl.DataFrame:
+        """Return features with what is kept of their cases, sparse columns as lists."""
+        frame = built.frame.with_columns(pl.col(self.whole).cast(pl.Int32))
+        parts = [frame.select("index_id"), cases.select(self.keep), frame.drop("index_id")]
+        if built.sparse is not None:
+            parts.append(as_lists(built.sparse))
+        return pl.concat([part for part in parts if part.width], how="horizontal")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the plan is made where it is used
+        folder = replace(self.folder, path=self.folder.path.absolute())
+        return type(self), (folder, self.history, self.feature_set, self.known_only, self.keep)
+
+
+def _rows(
+    work: _ShardRows, groups: dict[int, pl.DataFrame], threads: int, engine: Engine | None
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of each shard, in the order of the shards."""
+    done, started = work.folder.done(), time.monotonic()
+    if done:
+        logger.info("%s: %s of %s shards are there already", work.folder.path, len(done), len(groups))
+    if engine is not None and engine.name != "local":
+        missing = {number: cases for number, cases in groups.items() if number not in done}
+        for _ in engine.run(work, missing, "Building features"):
+            pass
+    work.plan  # noqa: B018 - made once, before the threads
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[pl.DataFrame]] = deque()
+        try:
             for number in track(sorted(groups), "Building features"):
-                waiting.append(pool.submit(one, number))
+                waiting.append(pool.submit(work.rows, number, groups[number], started))
                 if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    schema = empty_frame(plan, cases).with_columns(pl.col(whole).cast(pl.Int32)).to_arrow().schema
+
+def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], cases: pl.DataFrame) -> None:
+    """Write the shards' rows to one Parquet file, with what each column is in its metadata."""
+    built = empty_features(work.plan, cases)
+    schema = work.as_written(built, cases.clear()).to_arrow().schema
+    described = {
+        "format": FORMAT,
+        "feature_set": work.feature_set.name,
+        "columns": [column.to_dict() for column in built.columns],
+        "sparse_columns": [column.to_dict() for column in built.sparse_columns],
+    }
     # Small whole numbers pack into a few bits: quicker to write than a dictionary of them, and no larger.
-    packed = dict.fromkeys(whole, "DELTA_BINARY_PACKED")
-    # To compress what is packed takes time and saves nothing.
+    packed = dict.fromkeys(work.whole, "DELTA_BINARY_PACKED")
     compression = {name: "none" if name in packed else "snappy" for name in schema.names}
-    with (
-        atomic_file(path) as temporary,
-        pq.ParquetWriter(
-            temporary,
-            schema,
-            write_statistics=False,
-            use_dictionary=False,
-            column_encoding=packed,
-            compression=compression,
-        ) as writer,
-    ):
+    # To compress what is packed takes time and saves nothing.
+    if built.sparse is not None:
+        packed[f"{COLUMNS}.list.element"] = "DELTA_BINARY_PACKED"
+        compression |= {f"{COLUMNS}.list.element": "none", f"{VALUES}.list.element": "zstd"}
+    with pq.ParquetWriter(
+        path,
+        schema.with_metadata({KEY: json.dumps(described)}),
+        write_statistics=False,
+        use_dictionary=False,
+        column_encoding=packed,
+        compression=compression,
+    ) as writer:
         waiting: list[pl.DataFrame] = []
-        for frame in frames():
+        for frame in frames:
             waiting.append(frame)
             if sum(part.height for part in waiting) >= ROWS_PER_GROUP:
                 writer.write_table(pl.concat(waiting).to_arrow())
                 waiting.clear()
         if waiting:
             writer.write_table(pl.concat(waiting).to_arrow())
-    return feature_set.columns
+
+
+def _as_built(column: FeatureColumn) -> pl.Expr:
+    if column.kind != "category":
+        return pl.col(column.name).cast(pl.Float64)
+    return pl.col(column.name).cast(pl.String if column.levels is None else pl.Enum(column.levels))
+
+
+def _digest(cases: pl.DataFrame) -> str:
+    """Return a hash of the cases; that of another version of Polars is another, and the work starts over."""
+    rows = hashlib.sha256(cases.hash_rows().to_numpy().tobytes())
+    rows.update(str(cases.schema).encode())
+    return rows.hexdigest()

@@ -91,8 +91,24 @@ def training_set(
     SpecError
         The history has no index case of the task whose follow-up was observed.
     """
+    from riskmodels.features import build_features
+
+    cohort, cases, chosen, history = _observed(task, history, features, role, as_of, engine)
+    features_of_cases = build_features(history, cases, chosen, engine=engine)
+    return TrainingSet(cases, features_of_cases, chosen, cohort, history)
+
+
+def _observed(
+    task: "str | Path | Task",
+    history: "str | Path | History",
+    features: "FeatureSet | None",
+    role: str | None,
+    as_of: date | datetime | None,
+    engine: "Engine | None",
+) -> "tuple[Cohort, pl.DataFrame, FeatureSet, History]":
+    """Return the cohort of a task, its observed cases, the features to build, and the history as of then."""
     from riskmodels.cohorts import build_cohort, load_task
-    from riskmodels.features import build_features, standard_features
+    from riskmodels.features import standard_features
     from riskmodels.history import History, open_history
 
     task = load_task(task)
@@ -108,9 +124,7 @@ def training_set(
             f"Fix: see what it holds with: riskmodels check {history.path}"
         )
     chosen = standard_features(task) if features is None else features
-    chosen = chosen if role is None else chosen.select(role=role)
-    features_of_cases = build_features(history, cases, chosen, engine=engine)
-    return TrainingSet(cases, features_of_cases, chosen, cohort, history)
+    return cohort, cases, chosen if role is None else chosen.select(role=role), history
 
 
 def write_training_set(
@@ -122,30 +136,38 @@ def write_training_set(
     role: str | None = None,
     engine: "Engine | None" = None,
 ) -> str:
-    """Write the training set of a task as Parquet or CSV, by suffix; return a line that sums it up."""
+    """Write the training set of a task as Parquet or CSV, by suffix; return a line that sums it up.
+
+    Parquet is written shard by shard, with what each column is in its metadata, and a run that was killed
+    goes on where it was: see `riskmodels.features.write_features`. CSV is built in memory.
+    """
+    from riskmodels.features import build_features, write_features
+
     if out.suffix not in (".parquet", ".csv"):
         raise DataError(
             f"cannot write {out.suffix or 'a file without suffix'}",
             file=out,
             fix="end it in .parquet or .csv",
         )
-    made = training_set(task, history, role=role, as_of=as_of, engine=engine)
-    frame = made.frame
-    with atomic_file(out) as temporary:
-        if out.suffix == ".csv":
+    cohort, cases, chosen, opened = _observed(task, history, None, role, as_of, engine)
+    if out.suffix == ".csv":
+        built = build_features(opened, cases, chosen, engine=engine)
+        frame = TrainingSet(cases, built, chosen, cohort, opened).frame
+        with atomic_file(out) as temporary:
             frame.write_csv(temporary)
-        else:
-            frame.write_parquet(temporary)
-    censored = made.cohort.cases.height - frame.height
+    else:
+        keep = [*IDENTIFIERS[1:], *cohort.task.outcome_columns]
+        write_features(opened, cases, chosen, out, keep=keep, engine=engine)
+    censored = cohort.cases.height - cases.height
     return (
-        f"{out}: {frame.height:,} index cases, {len(made.features.columns)} features, "
-        f"{_outcome(made)}; {censored:,} censored cases left out"
+        f"{out}: {cases.height:,} index cases, {len(chosen.every_column)} features, "
+        f"{_outcome(cohort, cases)}; {censored:,} censored cases left out"
     )
 
 
-def _outcome(made: TrainingSet) -> str:
+def _outcome(cohort: "Cohort", cases: pl.DataFrame) -> str:
     """Say how often the outcome was, or what the mean cost was."""
-    if made.cohort.rate is not None:
-        return f"{made.cohort.rate:.1%} with the outcome"
-    total, months = (float(made.cases[name].sum()) for name in ("cost", "member_months"))
+    if cohort.rate is not None:
+        return f"{cohort.rate:.1%} with the outcome"
+    total, months = (float(cases[name].sum()) for name in ("cost", "member_months"))
     return f"{total / months:,.2f} dollars per member month"

@@ -6,24 +6,20 @@ started again with the same command and computes only the shards that are not th
 or a path of the machine, so the folder is the same, byte for byte, however often the job was interrupted.
 """
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, ClassVar
 
 import polars as pl
 
+from riskmodels.engines.job import JOB, JobFolder
 from riskmodels.errors import StoreError
-from riskmodels.files import PARTIAL, atomic_file, sha256, write_json
+from riskmodels.files import atomic_file, sha256, write_json
 
 __all__ = ["ScoreFolder", "partition_name"]
 
-JOB, MANIFEST, SUCCESS, LOCK = "_job.json", "_manifest.json", "_SUCCESS", "_lock"
+MANIFEST, SUCCESS = "_manifest.json", "_SUCCESS"
 LONGEST_SHOWN = 40
 
 
@@ -38,54 +34,10 @@ def partition_name(as_of: datetime) -> str:
 
 
 @dataclass(frozen=True)
-class ScoreFolder:
-    """``OUT/as_of=DATE`` with a Parquet file a shard.
+class ScoreFolder(JobFolder):
+    """``OUT/as_of=DATE`` with a Parquet file a shard."""
 
-    Parameters
-    ----------
-    job : mapping
-        Plain data that say what is computed.
-    n_shards : int
-        How many shards there are.
-    """
-
-    path: Path
-    job: Mapping[str, Any]
-    n_shards: int
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the hash of what the job computes."""
-        return hashlib.sha256(json.dumps(dict(self.job), sort_keys=True, default=str).encode()).hexdigest()
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Claim the folder for this job.
-
-        Raises
-        ------
-        StoreError
-            Another process is writing to it, or it holds the scores of another job.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a") as lock:
-            if not _locked(lock):
-                raise StoreError(
-                    f"{self.path}: another scoring job is writing here\nFix: wait for it, or choose "
-                    "another --out"
-                )
-            self._claim()
-            for left_over in self.path.glob(f".*{PARTIAL}*"):  # of a process that was killed while writing
-                left_over.unlink(missing_ok=True)
-            yield
-
-    def shard_path(self, number: int) -> Path:
-        """Return the file of a shard."""
-        return self.path / f"shard={number:03d}.parquet"
-
-    def done(self) -> set[int]:
-        """Return the shards whose scores are there."""
-        return {number for number in range(self.n_shards) if self.shard_path(number).is_file()}
+    work: ClassVar[str] = "scoring job"
 
     def write_shard(self, number: int, frame: pl.DataFrame) -> None:
         """Write a shard's scores, whole or not at all."""
@@ -132,18 +84,18 @@ class ScoreFolder:
             path.unlink(missing_ok=True)
         return None
 
-    def _claim(self) -> None:
-        job, scores = self.path / JOB, any(self.path.glob("shard=*.parquet"))
-        if not job.is_file() and scores:
+    def claim(self) -> None:
+        """Refuse a folder that holds the scores of another job, or other files."""
+        there, scores = self.begun(), any(self.path.glob("shard=*.parquet"))
+        if not there and scores:
             raise StoreError(
                 f"{self.path} holds files but no {JOB}: it was not written by a scoring job\n"
                 "Fix: choose another --out"
             )
-        there = json.loads(job.read_text(encoding="utf-8")) if job.is_file() else {}
         if there.get("fingerprint") == self.fingerprint:
             return
         if not scores:  # new, or of a job that was refused or killed before its first shard
-            write_json(job, {**self.job, "fingerprint": self.fingerprint})
+            self.begin()
             return
         mine = json.loads(json.dumps(dict(self.job), sort_keys=True, default=str))
         keys = sorted(key for key in {*mine, *there} - {"fingerprint"} if mine.get(key) != there.get(key))
@@ -158,23 +110,3 @@ def _difference(key: str, was: Any, now: Any) -> str:
     """Say what differs, without hashes and other long values."""
     short = all(len(str(value)) <= LONGEST_SHOWN for value in (was, now))
     return f"{key} was {was!r}, is {now!r}" if short else f"{key} differs"
-
-
-def _locked(opened: IO[str]) -> bool:
-    """Take the lock of an open file without waiting; it goes with the process, however that ends."""
-    try:
-        if os.name == "nt":  # pragma: no cover
-            import msvcrt
-
-            msvcrt.locking(opened.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        # A file system without locks: files still appear whole, and two jobs of one fingerprint write the
-        # same.
-        return True
-    return True
