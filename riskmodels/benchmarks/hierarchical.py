@@ -185,7 +185,11 @@ def _fitted(
     begin = beginning(likelihood)
     plain = likelihood.plain(begin, weights)
     kept = _independent(-plain.hessian)
-    notes = [f"{columns[i]} repeats other columns: its coefficient is 0" for i in range(size) if not kept[i]]
+    notes = []
+    if not kept.all():
+        aliased = [columns[int(i)] for i in np.flatnonzero(~kept)]
+        more = f" and {len(aliased) - 5} more" if len(aliased) > 5 else ""
+        notes.append(f"columns that repeat others have a coefficient of 0: {', '.join(aliased[:5])}{more}")
     if notes:
         likelihood.design = _columns_of(likelihood.design, kept)
         begin, likelihood.ridge = begin[kept], likelihood.ridge[kept]
@@ -206,7 +210,7 @@ def _fitted(
     if not found.converged:
         notes.append(f"not converged after {found.steps} steps: {found.gain:.2g} still to be gained")
     for note in notes:
-        logger.warning("%s", note)
+        logger.info("%s", note)
     error = found.variance * math.sqrt(max(inverse[-1, -1], 0)) if found.variance > 0 else math.nan
     return HierarchicalFit(
         names=columns,

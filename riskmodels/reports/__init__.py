@@ -7,9 +7,11 @@ from riskmodels.evaluation.suppression import suppress_small
 from riskmodels.reports.summary import PaymentSummary, TrainingSummary
 
 if TYPE_CHECKING:
+    from riskmodels.reports.benchmark_page import write_benchmark_plots
     from riskmodels.reports.plots import (
         plot_calibration,
         plot_caterpillar,
+        plot_changes,
         plot_decision_curve,
         plot_drivers,
         plot_funnel,
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         plot_payment,
         plot_precision_recall,
         plot_roc,
+        plot_social,
         to_png,
         to_svg,
     )
@@ -27,6 +30,7 @@ __all__ = [
     "TrainingSummary",
     "plot_calibration",
     "plot_caterpillar",
+    "plot_changes",
     "plot_decision_curve",
     "plot_drivers",
     "plot_funnel",
@@ -34,16 +38,21 @@ __all__ = [
     "plot_payment",
     "plot_precision_recall",
     "plot_roc",
+    "plot_social",
     "suppress_small",
     "to_png",
     "to_svg",
+    "write_benchmark_plots",
     "write_report",
 ]
+
+
+_HOME = {"write_report": "report", "write_benchmark_plots": "benchmark_page"}
 
 
 # matplotlib takes a second to import: only who draws waits for it.
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        module = "report" if name == "write_report" else "plots"
+        module = _HOME.get(name, "plots")
         return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,6 +26,11 @@ def _shown(frame: Any) -> pl.DataFrame:
     return rows.filter(pl.col("ratio").is_not_null())
 
 
+def _ratio_name(frame: pl.DataFrame) -> str:
+    """Return what the ratio is: risk-standardised benchmarks have the predicted number."""
+    return "Predicted / expected" if "predicted" in frame.columns else "Observed / expected"
+
+
 def funnel_limits(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with funnel limits of O/E, worked out where it has none.
 
@@ -95,7 +100,7 @@ def plot_funnel(benchmark: Any) -> Figure:
     ax.set_ylim(max(0.0, low - 0.08 * (high - low)), high + 0.08 * (high - low))
     _name_farthest(ax, frame, far, np.log(expected) if wide else expected)
     ax.set_xlabel("Expected number with the outcome" + (" (logarithmic)" if wide else ""))
-    ax.set_ylabel("Observed / expected")
+    ax.set_ylabel(_ratio_name(frame))
     drawn.legend(
         *ax.get_legend_handles_labels(),
         loc="outside upper left",
@@ -185,8 +190,8 @@ def plot_caterpillar(benchmark: Any) -> Figure:
     ax.set_ylim(0, min(float(np.nanmax(upper)) * 1.04, float(np.nanquantile(upper, 0.95)) * 2))
     ax.grid(axis="x", visible=False)
     ax.set_xticks([])
-    ax.set_xlabel(f"{len(ratio):,} hospitals, lowest O/E to highest")
-    ax.set_ylabel("Observed / expected, 95% interval")
+    ax.set_xlabel(f"{len(ratio):,} hospitals, lowest ratio to highest")
+    ax.set_ylabel(f"{_ratio_name(frame)}, 95% interval")
     drawn.legend(
         *ax.get_legend_handles_labels(),
         loc="outside upper left",

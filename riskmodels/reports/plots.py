@@ -1,5 +1,6 @@
 """All figures of a report: functions from results to a matplotlib figure, for pages (SVG) and logs (PNG)."""
 
+from riskmodels.reports.benchmark_plots import plot_changes, plot_social
 from riskmodels.reports.evaluation_plots import (
     plot_calibration,
     plot_decision_curve,
@@ -14,6 +15,7 @@ from riskmodels.reports.style import to_png, to_svg
 __all__ = [
     "plot_calibration",
     "plot_caterpillar",
+    "plot_changes",
     "plot_decision_curve",
     "plot_drivers",
     "plot_funnel",
@@ -21,6 +23,7 @@ __all__ = [
     "plot_payment",
     "plot_precision_recall",
     "plot_roc",
+    "plot_social",
     "to_png",
     "to_svg",
 ]
