@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from riskmodels import __version__
+from riskmodels.cli_benchmark import benchmark
 from riskmodels.cli_benchmarks import COMMANDS as BENCHMARK_COMMANDS
+from riskmodels.cli_cohorts import attribute, tasks
 from riskmodels.cli_options import (
     DATE,
     PATH,
@@ -151,7 +153,8 @@ def features(
 ) -> None:
     """Write the training set of a TASK.
 
-    A row an index case, with label and features. TASK is readmission-30d, ed-visit-30d or a .yaml file.
+    A row an index case, with label and features. TASK is a name that `riskmodels tasks` lists, or a .yaml
+    file.
     """
     from riskmodels.pipeline import write_training_set
 
@@ -181,7 +184,7 @@ def train(
 ) -> None:
     """Train, evaluate and register a model of a TASK.
 
-    TASK is readmission-30d, ed-visit-30d or a .yaml file.
+    TASK is a name that `riskmodels tasks` lists, or a .yaml file.
     """
     from riskmodels.pipeline import train as run
 
@@ -268,61 +271,6 @@ def score(
 
 
 @main.command()
-@click.argument("task")
-@click.argument("history", type=PATH)
-@click.option(
-    "--by", default="facility_id", show_default=True, help="Column that names the hospital or group."
-)
-@click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
-@click.option(
-    "--model", help="A model of adjust features.  [default: one is fitted, cross-fitted by patient]"
-)
-@as_of_option
-@click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--keep-small-cells",
-    is_flag=True,
-    help="Withhold nothing: for settling a payment inside the organisation that holds the data.",
-)
-@tracking_option
-@engine_options
-def benchmark(
-    task: str,
-    history: Path,
-    by: str,
-    out: Path,
-    model: str | None,
-    as_of: datetime | None,
-    draws: int,
-    seed: int,
-    keep_small_cells: bool,
-    tracking_uri: str | None,
-    engine: "Engine",
-) -> None:
-    """Compare observed with expected outcomes.
-
-    TASK is readmission-30d, ed-visit-30d or a .yaml file.
-    """
-    from riskmodels.benchmarks import benchmark as run
-    from riskmodels.history import open_history
-
-    result = run(
-        task,
-        open_history(history, as_of=as_of),
-        by=by,
-        model=model,
-        n_draws=draws,
-        seed=seed,
-        suppress=not keep_small_cells,
-        tracking_uri=tracking_uri,
-        engine=engine,
-    )
-    result.write(out)
-    click.echo(result.to_text())
-
-
-@main.command()
 @click.argument("run")
 @click.option("--out", type=PATH, required=True, help="FILE.html: one page, no network needed.")
 @click.option("--benchmark", type=PATH, help="What `riskmodels benchmark` wrote.")
@@ -340,7 +288,10 @@ def report(
     click.echo(write(run, out, benchmark=benchmark, payment=payment, tracking_uri=tracking_uri))
 
 
+main.add_command(attribute)
 main.add_command(episodes)
+main.add_command(tasks)
+main.add_command(benchmark)
 main.add_command(pay)
 for command in BENCHMARK_COMMANDS:
     main.add_command(command)

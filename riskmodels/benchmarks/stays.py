@@ -82,6 +82,7 @@ def prepare_stays(
     riskmodels.benchmarks.benchmark : for the parameters.
     """
     from riskmodels.cohorts import build_cohort
+    from riskmodels.cohorts.attribution import ATTRIBUTED, attribute_cases
     from riskmodels.features import build_features, standard_features
     from riskmodels.history import open_history
 
@@ -92,7 +93,14 @@ def prepare_stays(
             raise SpecError(f"the model {bundle.name} is of the task {bundle.task.name}, not of {task.name}")
     if isinstance(history, str | Path):
         history = open_history(history)
+    if task.outcome.event == "cost":
+        raise SpecError(
+            f"{task.name} has an amount as its outcome, and a benchmark compares events.\n"
+            "Fix: riskmodels.benchmarks.cost compares expected with actual costs."
+        )
     cases = build_cohort(task, history, engine=engine).cases.filter(pl.col("label").is_not_null())
+    if by == ATTRIBUTED:
+        cases = attribute_cases(cases, history, engine=engine)
     if by not in cases.columns:
         raise SpecError(f"the index cases have no column {by!r}. {did_you_mean(by, cases.columns)}")
     cases = cases.filter(pl.col(by).is_not_null())

@@ -42,7 +42,5 @@ PRIMARY_CARE = frozenset({"01", "08", "11", "37", "38"})
 # Nurse practitioners, clinical nurse specialists, physician assistants: 42 CFR 425.402(b)(3).
 NON_PHYSICIANS = frozenset({"50", "89", "97"})
 # Physicians of the second step: 42 CFR 425.402(c) (cardiology to gynecology/oncology).
-SPECIALISTS = frozenset(
-    ("06", "12", "13", "16", "23", "25", "26", "27", "29", "39")
-    + ("46", "70", "79", "82", "83", "84", "86", "90", "98")
-)
+_STEP_TWO = "06 12 13 16 23 25 26 27 29 39 46 70 79 82 83 84 86 90 98"
+SPECIALISTS = frozenset(_STEP_TWO.split(" "))
