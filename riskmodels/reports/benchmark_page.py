@@ -33,8 +33,8 @@ TEXTS = {
     "social": (
         "Social risk",
         (
-            "Hollow: as the benchmark has it, without social risk. Filled: with the patients' own social risk "
-            "expected. The benchmark itself is not adjusted."
+            "Hollow: as the benchmark has it, without social risk. Filled: with the patients' own social "
+            "risk expected. The benchmark itself is not adjusted."
         ),
     ),
     "changes": (
