@@ -136,6 +136,13 @@ def test_stays_for_cancer_treatment_rehabilitation_and_psychiatry_are_known(
         ("ICD10PCS", "0TY00Z0", {"always_planned_procedure"}),
         ("ICD10PCS", "30243G2", {"always_planned_procedure"}),
         ("ICD10PCS", "0TB00ZX", set()),
+        ("ICD10PCS", "0SR9019", {"potentially_planned_procedure"}),
+        ("ICD10PCS", "0210093", {"potentially_planned_procedure"}),
+        ("ICD10PCS", "5A1D70Z", set()),
+        ("ICD10CM", "Z5111", {"always_planned_diagnosis"}),
+        ("ICD9CM", "V5789", {"always_planned_diagnosis"}),
+        ("ICD10CM", "S72001A", {"acute_diagnosis"}),
+        ("ICD10CM", "S72001D", set()),
         ("ICD9CM", "41071", {"acute_diagnosis"}),
         ("ICD9CM", "4280", {"acute_diagnosis"}),
         ("ICD9CM", "71536", set()),
@@ -144,9 +151,7 @@ def test_stays_for_cancer_treatment_rehabilitation_and_psychiatry_are_known(
         ("ICD10CM", "C3490", set()),
     ],
 )
-def test_planned_admissions_know_transplants_and_acute_diagnoses(
-    system: str, code: str, expected: set[str]
-) -> None:
+def test_planned_admissions_follow_the_algorithm_of_cms(system: str, code: str, expected: set[str]) -> None:
     assert groups_of(planned_admissions(), system, code) == expected
 
 
