@@ -14,17 +14,16 @@ from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
-from riskmodels.features.plan import Plan, TablePlan, fixed, make_plan
+from riskmodels.features.laying import anchored, lay_cases, lay_rows, ordered, placed
+from riskmodels.features.plan import WHOLE_NUMBERS, Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
-from riskmodels.features.windows import Cases, Rows, look_back
+from riskmodels.features.windows import look_back
 from riskmodels.history import History, Shard
 from riskmodels.history.schema import STORED
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
-
-TIMES = ("index_time", "admission_time")
 
 
 @dataclass(frozen=True)
@@ -208,118 +207,29 @@ def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
 
 def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.Series], csr_matrix | None]:
     """Return the look-back columns of the table, and the sparse matrix where there is one."""
-    out = np.empty((len(plan.parts), cases.height))
+    out = plan.scratch.table("out", len(plan.parts), cases.height)
     for n, part in enumerate(plan.parts):
         out[n] = part.spec.absent
     sparse: csr_matrix | None = None
+    laid, person = lay_cases(cases), cases["person"].cast(pl.Int32)
     for table in plan.tables:
-        frame = _ordered(shard, table.table)
-        rows, n_keys = _rows(shard, frame, table, plan.known_only)
+        frame = ordered(shard, table.table)
+        rows, n_keys = lay_rows(shard, frame, table, plan.known_only, plan.scratch)
+        here = placed(laid, person, frame)
         for run in table.passes:
-            found = _cases(cases, frame["person"], run.anchor)
-            look_back(rows, found, run.program._replace(n_keys=n_keys), out)
+            look_back(rows, anchored(here, run.anchor), run.program._replace(n_keys=n_keys), out)
         for run in table.sparse_passes:
-            found = _cases(cases, frame["person"], run.anchor)
-            filled = fill_lists(rows, found, run.program._replace(n_keys=n_keys), len(plan.sparse_parts))
+            program = run.program._replace(n_keys=n_keys)
+            filled = fill_lists(rows, anchored(here, run.anchor), program, len(plan.sparse_parts))
             sparse = filled if sparse is None else sparse + filled  # no two passes fill the same column
-    frame = pl.DataFrame([pl.Series(part.name, out[n]) for n, part in enumerate(plan.parts)])
-    missing = [part.name for part in plan.parts if np.isnan(part.spec.absent)]
-    return frame.with_columns(pl.col(missing).fill_nan(None)).get_columns(), sparse
-
-
-def _ordered(shard: Shard, table: str) -> pl.DataFrame:
-    """Return a table sorted by person and the time that counts: an encounter's end, an event's time."""
-    if table == "event":
-        return shard.event
-    # The stored order is (person, start, end, encounter): only a stable sort by (person, end) is missing.
-    person, end = shard.encounter["person"].to_numpy(), shard.encounter["end"].to_physical().to_numpy()
-    ahead = (person[1:] == person[:-1]) & (end[1:] < end[:-1])
-    if not ahead.any():
-        return shard.encounter
-    return shard.encounter.sort("person", "end", maintain_order=True)
-
-
-def _rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) -> tuple[Rows, int]:
-    """Return a table as the kernel reads it, and the bound of its keys."""
-    time = "end" if plan.table == "encounter" else "time"
-    n = frame.height
-    instants = frame[time].to_physical().to_numpy()
-    values = np.empty((len(plan.values), n))
-    for place, name in enumerate(plan.values):
-        values[place] = _value(frame, name)
-    keys = np.empty((len(plan.keys), n), np.int32)
-    for place, name in enumerate(plan.keys):
-        keys[place] = _key(frame, name, time)
-    marks = np.zeros(n if plan.conditions else 0, np.uint64)
-    for place, (column, accepted) in enumerate(plan.conditions):
-        met = _column(shard, frame, column).is_in(list(accepted)).fill_null(False).to_numpy()
-        marks |= met.astype(np.uint64) << np.uint64(place)
-    known = linked_known = np.empty(0, np.int64)
-    if known_only:
-        known = frame.select(pl.max_horizontal("recorded_at", time)).to_series().to_physical().to_numpy()
-        if any(column == "encounter_kind" for column, _ in plan.conditions):
-            instants_of = shard.encounter.select("encounter", known=pl.max_horizontal("recorded_at", "end"))
-            linked = frame.select("encounter").join(
-                instants_of, on="encounter", how="left", maintain_order="left"
-            )
-            linked_known = linked["known"].to_physical().fill_null(0).to_numpy()
-    encounter = frame["encounter"].fill_null(-1).to_numpy() if plan.any_stay else np.empty(0)
-    rows = Rows(
-        time=fixed(instants, np.int64),
-        kind=fixed(frame["kind"].to_physical().to_numpy(), np.uint8),
-        code=fixed(frame["code"].to_numpy() if plan.table == "event" else [], np.int32),
-        marks=fixed(marks, np.uint64),
-        values=fixed(values, np.float64),
-        keys=fixed(keys, np.int32),
-        encounter=fixed(encounter, np.int32),
-        known=fixed(known, np.int64),
-        linked_known=fixed(linked_known, np.int64),
-    )
-    return rows, int(keys.max(initial=-1)) + 1
-
-
-def _value(frame: pl.DataFrame, name: str) -> np.ndarray:
-    if name == "length_of_stay":
-        days = pl.col("end").dt.date() - pl.col("start").dt.date()
-        return frame.select(days.dt.total_days().cast(pl.Float64)).to_series().to_numpy()
-    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()  # faster than nulls to NumPy
-
-
-def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:
-    """Return small whole numbers that are equal where the key is, -1 where it is unknown."""
-    if name == "code":
-        return frame["code"].to_numpy()
-    column = frame[time].dt.date() if name == "day" else frame[name]
-    ranks = column.rank("dense").cast(pl.Int32) - 1
-    return ranks.fill_null(-1).to_numpy()
-
-
-def _column(shard: Shard, frame: pl.DataFrame, name: str) -> pl.Series:
-    if name != "encounter_kind":
-        return frame[name]
-    kinds = shard.encounter.select("encounter", encounter_kind=pl.col("kind").cast(pl.String))
-    return frame.select("encounter").join(kinds, on="encounter", how="left", maintain_order="left")[
-        "encounter_kind"
+    # Copies, for a series may stand on the array that it was made of, and this one is used again.
+    columns = [
+        pl.Series(part.name, out[n].astype(np.int32))
+        if plan.packed and part.spec.aggregation in WHOLE_NUMBERS
+        else pl.Series(part.name, out[n].copy(), nan_to_null=bool(np.isnan(part.spec.absent)))
+        for n, part in enumerate(plan.parts)
     ]
-
-
-def _cases(cases: pl.DataFrame, person: pl.Series, anchor: str) -> Cases:
-    """Return the cases as the kernel reads them, with the place of each patient's rows."""
-    persons, wanted = person.to_numpy(), cases["person"].cast(pl.Int32).to_numpy()
-    index_time, admission = (
-        fixed(cases[name].cast(pl.Datetime("us")).to_physical().to_numpy(), np.int64) for name in TIMES
-    )
-    lengths = cases["stay_encounters"].list.len().fill_null(0).to_numpy()
-    stay = cases["stay_encounters"].explode(empty_as_null=False, keep_nulls=False)
-    return Cases(
-        low=fixed(np.searchsorted(persons, wanted, "left"), np.int64),
-        high=fixed(np.searchsorted(persons, wanted, "right"), np.int64),
-        anchor=index_time if anchor == "index" else admission,
-        index_time=index_time,
-        admission=admission,
-        stay_start=fixed(np.concatenate([[0], np.cumsum(lengths)]), np.int64),
-        stay=fixed(stay.to_numpy(), np.int32),
-    )
+    return columns, sparse
 
 
 def _statics(shard: Shard, cases: pl.DataFrame, plan: Plan, specs: Iterable[Static]) -> list[pl.Series]:

@@ -10,14 +10,16 @@ import polars as pl
 from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS
 from riskmodels.features.feature_set import FeatureSet, Part
+from riskmodels.features.scratch import Scratch
 from riskmodels.features.sources import Encounters, Events, Source
 from riskmodels.features.windows import AGGREGATIONS, Program
 from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS, STORED
 from riskmodels.terminology.grouper import normalize
 
-__all__ = ["KINDS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
+__all__ = ["KINDS", "WHOLE_NUMBERS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
 
 TIMES = {"encounter": ("start", "end"), "event": ("time", "code")}
+WHOLE_NUMBERS = ("count", "any", "distinct")
 KINDS = {"encounter": ENCOUNTER_KINDS, "event": EVENT_KINDS}
 Condition = tuple[str, tuple[AnyValue, ...]]
 
@@ -64,6 +66,10 @@ class Plan:
     tables : list of TablePlan
     reads : dict of table to columns
         What is read of a shard.
+    packed : bool
+        Whether columns of whole numbers are Int32.
+    scratch : Scratch
+        What threads lay shards out in.
     """
 
     feature_set: FeatureSet
@@ -73,9 +79,13 @@ class Plan:
     sparse_parts: list[Part]
     tables: list[TablePlan]
     reads: dict[str, set[str]]
+    packed: bool = False
+    scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
 
-def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: bool = False) -> Plan:
+def make_plan(
+    feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: bool = False, packed: bool = False
+) -> Plan:
     """Look up the codes and groups of a feature set in a history's vocabulary.
 
     Parameters
@@ -85,6 +95,8 @@ def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: 
         code, code_system, code_text.
     known_only : bool
         Leave out rows that were recorded at or after the index time.
+    packed : bool
+        Make columns of whole numbers Int32, as a file of features has them.
     """
     found = feature_set.parts()
     parts = [part for part in found if not part.spec.sparse]
@@ -103,7 +115,7 @@ def make_plan(feature_set: FeatureSet, vocabulary: pl.DataFrame, *, known_only: 
         if plan.passes or plan.sparse_passes:
             tables.append(plan)
     reads = _reads(feature_set, tables, known_only)
-    return Plan(feature_set, vocabulary, known_only, parts, sparse_parts, tables, reads)
+    return Plan(feature_set, vocabulary, known_only, parts, sparse_parts, tables, reads, packed)
 
 
 def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -> dict[str, set[str]]:

@@ -47,7 +47,7 @@ class Rows(NamedTuple):
     kind: np.ndarray  # uint8
     code: np.ndarray  # int32; empty for encounters
     marks: np.ndarray  # uint64, one bit for each where-condition that the row meets
-    values: np.ndarray  # float64 (values, rows), NaN where unknown
+    values: np.ndarray  # float64 (rows, values), NaN where unknown; those of a row share a cache line
     keys: np.ndarray  # int32 (keys, rows), -1 where unknown
     encounter: np.ndarray  # int32, -1 where the row belongs to none
     known: np.ndarray  # int64, the instant from which the row was known
@@ -329,7 +329,7 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                         continue
                     value = 0.0
                     if program.value[m] >= 0:
-                        value = rows.values[program.value[m], r]
+                        value = rows.values[r, program.value[m]]
                         if np.isnan(value):
                             continue
                     if program.key[m] >= 0:

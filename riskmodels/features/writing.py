@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from riskmodels import __version__
@@ -29,7 +30,7 @@ from riskmodels.engines.job import LOCK, JobFolder
 from riskmodels.errors import DataError
 from riskmodels.features.build import FeatureFrame, build_shard_features, empty_features, split_cases
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
-from riskmodels.features.plan import Plan, make_plan
+from riskmodels.features.plan import WHOLE_NUMBERS, Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import COLUMNS, VALUES, as_lists, from_lists
 from riskmodels.files import PARTIAL, atomic_file
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 ROWS_PER_GROUP = 32_768
 SECONDS_TO_LOSE = 2.0  # of work that is sooner done again than put by
-WHOLE_NUMBERS = ("count", "any", "distinct")
 KEY, FORMAT = b"riskmodels.features", 1
 
 
@@ -195,7 +195,7 @@ class _ShardRows:
 
     @cached_property
     def plan(self) -> Plan:
-        return make_plan(self.feature_set, self.history.vocabulary, known_only=self.known_only)
+        return make_plan(self.feature_set, self.history.vocabulary, known_only=self.known_only, packed=True)
 
     @property
     def whole(self) -> list[str]:
@@ -220,7 +220,7 @@ class _ShardRows:
 
     def as_written(self, built: FeatureFrame, cases: pl.DataFrame) -> pl.DataFrame:
         """Return features with what is kept of their cases, sparse columns as lists."""
-        frame = built.frame.with_columns(pl.col(self.whole).cast(pl.Int32))
+        frame = built.frame
         parts = [frame.select("index_id"), cases.select(self.keep), frame.drop("index_id")]
         if built.sparse is not None:
             parts.append(as_lists(built.sparse))
@@ -259,7 +259,9 @@ def _rows(
 def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], cases: pl.DataFrame) -> None:
     """Write the shards' rows to one Parquet file, with what each column is in its metadata."""
     built = empty_features(work.plan, cases)
-    schema = work.as_written(built, cases.clear()).to_arrow().schema
+    fields = work.as_written(built, cases.clear()).to_arrow().schema
+    # Counts are never missing: the file need not say where they are.
+    schema = pa.schema([field.with_nullable(field.name not in work.whole) for field in fields])
     described = {
         "format": FORMAT,
         "feature_set": work.feature_set.name,
@@ -285,10 +287,14 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
         for frame in frames:
             waiting.append(frame)
             if sum(part.height for part in waiting) >= ROWS_PER_GROUP:
-                writer.write_table(pl.concat(waiting).to_arrow())
+                writer.write_table(
+                    pa.Table.from_arrays(pl.concat(waiting).to_arrow().columns, schema=writer.schema)
+                )
                 waiting.clear()
         if waiting:
-            writer.write_table(pl.concat(waiting).to_arrow())
+            writer.write_table(
+                pa.Table.from_arrays(pl.concat(waiting).to_arrow().columns, schema=writer.schema)
+            )
 
 
 def _as_built(column: FeatureColumn) -> pl.Expr:
