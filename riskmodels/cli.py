@@ -172,6 +172,7 @@ def features(
 )
 @click.option("--out", type=PATH, help="Also write the model to this folder.")
 @click.option("--promote", is_flag=True, help="Promote the model to champion if it passes the gate.")
+@click.option("--concurrent", is_flag=True, help="cost-12m: expect a year's cost from its own diagnoses.")
 def train(
     task: str,
     history: Path,
@@ -181,13 +182,21 @@ def train(
     seed: int | None,
     out: Path | None,
     promote: bool,
+    concurrent: bool,
 ) -> None:
     """Train, evaluate and register a model of a TASK.
 
     TASK is a name that `riskmodels tasks` lists, or a .yaml file.
     """
+    from riskmodels.cohorts import load_task
     from riskmodels.pipeline import train as run
 
+    if load_task(task).outcome.event == "cost":
+        from riskmodels.pipeline.cost_training import train_from_command_line
+
+        options = {"config": config, "as_of": as_of, "seed": seed, "out": out}
+        click.echo(train_from_command_line(task, history, **options, concurrent=concurrent, promote=promote))
+        return
     trained = run(
         task,
         history,

@@ -16,10 +16,11 @@ from riskmodels.errors import DataError, SpecError
 from riskmodels.evaluation.bootstrap import percentiles, weights_of_draws
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
-__all__ = ["CostComparison", "ScoreBaseline", "compare_costs", "demographic_cells"]
+__all__ = ["CostComparison", "ScoreBaseline", "compare_costs", "demographic_cells", "expected_of_cells"]
 
 METRICS = ("r2", "mae", "cpm", "predictive_ratio")
 TENTHS = 10
+OLDEST_BAND = 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +183,7 @@ def demographic_cells(
     weight = np.ones(len(age)) if exposure is None else _numbers(exposure, "exposure", len(age))
     frame = pl.DataFrame(
         {
-            "band": np.minimum(np.asarray(age, dtype=float) // 5, 19).astype(int),
+            "band": np.minimum(np.asarray(age, dtype=float) // 5, OLDEST_BAND).astype(int),
             "sex": pl.Series(sex).cast(pl.String),
             "cost": _numbers(cost, "cost", len(age)) * weight,
             "weight": weight,
@@ -196,6 +197,13 @@ def demographic_cells(
         if n >= smallest and exposed > 0
     }
     return {**found, (-1, ""): total}
+
+
+def expected_of_cells(cells: Mapping[tuple[int, str], float], age: Any, sex: Any) -> np.ndarray:
+    """Return what `demographic_cells` found for each person's age and sex."""
+    bands = np.minimum(np.asarray(age, dtype=float) // 5, OLDEST_BAND).astype(int)
+    words = pl.Series(sex).cast(pl.String).to_list()
+    return np.array([cells.get(cell, cells[-1, ""]) for cell in zip(bands.tolist(), words, strict=True)])
 
 
 def _numbers(values: Any, name: str, n: int | None = None) -> np.ndarray:

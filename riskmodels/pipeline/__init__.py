@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from riskmodels.pipeline.cost_training import TrainedCost, train_cost
     from riskmodels.pipeline.demonstration import demo
     from riskmodels.pipeline.plan import TrainingPlan
     from riskmodels.pipeline.reporting import report
@@ -12,22 +13,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Trained",
+    "TrainedCost",
     "TrainingPlan",
     "TrainingSet",
     "demo",
     "report",
     "train",
+    "train_cost",
     "training_set",
     "write_training_set",
 ]
 
 _HOMES = {
     "Trained": "training",
+    "TrainedCost": "cost_training",
     "TrainingPlan": "plan",
     "TrainingSet": "training_data",
     "demo": "demonstration",
     "report": "reporting",
     "train": "training",
+    "train_cost": "cost_training",
     "training_set": "training_data",
     "write_training_set": "training_data",
 }

@@ -164,8 +164,7 @@ def _refuse_amounts(task: str) -> None:
     if loaded.outcome.event == "cost":
         raise SpecError(
             f"{loaded.name} has an amount as its outcome, and train learns risks.\n"
-            f"Fix: riskmodels features {loaded.name} HISTORY --out FILE writes the training set with cost, "
-            "member_months, cost_pmpm and enrolment, which riskmodels.benchmarks models."
+            "Fix: use riskmodels.pipeline.train_cost; riskmodels train does so by itself"
         )
 
 
