@@ -10,6 +10,9 @@ from riskmodels.history.adapters import (
     cclf_codes,
     cclf_tables,
     desynpuf,
+    fhir_claims,
+    fhir_resources,
+    fhir_tables,
     get_adapter,
     institutional,
     meds_tables,
@@ -278,3 +281,52 @@ def test_cclf():
     assert_same(cclf_codes.physician_diagnoses, rows("cclf5"), n=1)
     assert_same(cclf_codes.line_procedures, rows("cclf5"))
     assert_same(cclf_codes.drugs, rows("cclf7").drop("encounter_id"))
+
+
+def test_fhir():
+    """FHIR's transformations, on made-up rows of resources."""
+
+    def rows(schema: dict, n: int = 40, **columns: object) -> pl.DataFrame:
+        words = {pl.String: "text", pl.Float64: "number", pl.Date: "day", pl.Datetime("us"): "instant"}
+        fields = {name: Field(words.get(dtype, "number")) for name, dtype in schema.items()}
+        typed = made_up(fields, n).cast(schema)
+        ids = [f"e{row}" for row in range(n)]
+        return typed.with_columns(
+            pl.Series(name, ids if value == "ids" else [value] * n) for name, value in columns.items()
+        )
+
+    places = pl.DataFrame(
+        {"encounter_id": ["1", "2"], "whole_id": ["2", "2"], "over": [datetime(2023, 1, 1)] * 2}
+    )
+    money = pl.DataFrame({"of_encounter": ["e1"], "paid": [1.5], "allowed": [2.0]})
+    ranks = pl.DataFrame(
+        {"condition_id": ["1"], "ranked_in": ["1"], "position": pl.Series([1], dtype=pl.Int32)}
+    )
+    schemas = fhir_resources.SCHEMAS
+    assert_same(fhir_tables.encounters, rows(schemas["Encounter"], encounter_id="ids"), money)
+    assert_same(fhir_tables.conditions, rows(schemas["Condition"]), places, ranks)
+    assert_same(fhir_tables.events, rows(schemas["Procedure"]), places, kind="procedure")
+    assert_same(fhir_tables.events, rows(schemas["Observation"]), places, kind="observation")
+    drugs = pl.DataFrame({"medication_id": ["1"], "medication_system": ["NDC"], "medication_code": ["2"]})
+    assert_same(fhir_tables.orders, rows(schemas["MedicationRequest"]), places, drugs)
+    claims = rows(fhir_claims.CLAIM, claim_id="ids")
+    lines = rows(fhir_claims.LINE, claim_id="ids", revenue_code="0450")
+    assert_same(fhir_tables.institutional_lines, claims, lines)
+    assert_same(fhir_tables.professional_claims, claims, lines)
+    links = claims.select(
+        *("claim_id", "person_id", "recorded_at"),
+        encounter_id="claim_id",
+        encounter_end=pl.lit(datetime(2023, 1, 5)),
+        place_on=pl.lit(100, dtype=pl.Int32),
+    )
+    assert_same(fhir_tables.claim_codes, rows(fhir_claims.CODE, claim_id="ids"), links)
+    fields = {"person_id": Field(), "start_date": Field("day"), "end_date": Field("day")}
+    spans = made_up(fields).with_columns(
+        payer=pl.lit("x"),
+        dual=pl.lit(True),
+        orig_disability=pl.lit(True),
+        esrd=pl.lit(True),
+        last_day=pl.lit(datetime(2023, 1, 5)).dt.date(),
+    )
+    assert_same(fhir_tables.coverage, spans, rows(schemas["Patient"]))
+    assert_same(fhir_tables.contacts, rows(schemas["Encounter"]))

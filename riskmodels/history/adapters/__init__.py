@@ -15,6 +15,7 @@ FORMATS = {
     "tuva": "tuva",
     "synthea": "synthea",
     "omop": "omop",
+    "fhir": "fhir",
     "meds": "meds",
 }
 
