@@ -14,6 +14,7 @@ from riskmodels.files import atomic_file, write_json
 __all__ = ["Benchmark", "draws_path", "metadata_path", "read_benchmark"]
 
 SUFFIXES = (".parquet", ".csv")
+TABLES = ("social", "social_strata", "social_effects", "periods", "changes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,11 @@ class Benchmark:
         with atomic_file(draws_path(path)) as temporary:
             self.draws.write_parquet(temporary)
         write_json(metadata_path(path), dict(self.metadata))
-        for name, table in self.tables.items():
-            _write(table, path.with_name(f"{path.stem}.{name}{path.suffix}"))
+        for name in TABLES:
+            if name in self.tables:
+                _write(self.tables[name], _table_path(path, name))
+            else:  # of a benchmark that stood here before
+                _table_path(path, name).unlink(missing_ok=True)
         _write(self.frame, path)
 
     def to_text(self) -> str:
@@ -94,14 +98,9 @@ def read_benchmark(path: str | Path) -> Benchmark:
     path = Path(path)
     if not path.is_file():
         raise DataError("there is no such benchmark", file=path, fix="make one with: riskmodels benchmark")
-    if path.suffix == ".csv":
-        # The first column names hospitals: a CCN has leading zeros.
-        first = pl.read_csv(path, n_rows=0).columns[0]
-        frame = pl.read_csv(path, schema_overrides={first: pl.String}, infer_schema_length=None)
-    elif path.suffix == ".parquet":
-        frame = pl.read_parquet(path)
-    else:
+    if path.suffix not in SUFFIXES:
         raise DataError("is neither Parquet nor CSV", file=path, fix="name a FILE.parquet or a FILE.csv")
+    frame = _read(path)
     for name in ("n", "observed", "expected", "ratio"):
         if name not in frame.columns:
             raise DataError("the column of a benchmark is missing", file=path, column=name)
@@ -114,7 +113,23 @@ def read_benchmark(path: str | Path) -> Benchmark:
         frame,
         pl.read_parquet(draws) if draws.is_file() else empty,
         json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {},
+        {name: _read(_table_path(path, name)) for name in TABLES if _table_path(path, name).is_file()},
     )
+
+
+def _table_path(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}{path.suffix}")
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    # The first column names hospitals: a CCN has leading zeros. A level or a period is text too.
+    names = pl.read_csv(path, n_rows=0).columns
+    text = {names[0]: pl.String} | {
+        name: pl.String for name in ("level", "period", "period_from", "period_to") if name in names
+    }
+    return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:

@@ -193,7 +193,7 @@ def social_tables(
 
 
 def _adjusted(rows: pl.DataFrame, by: str) -> tuple[np.ndarray, pl.DataFrame]:
-    """Return the risks with the levels' effects, summing to what was observed, and the effects."""
+    """Return the risks with the levels' effects, with the same sum as without, and the effects."""
     risk = np.clip(rows["expected"].to_numpy(), 1e-9, 1 - 1e-9)
     log_odds = np.log(risk / (1 - risk))
     counts = rows["level"].value_counts(sort=True)
@@ -208,12 +208,12 @@ def _adjusted(rows: pl.DataFrame, by: str) -> tuple[np.ndarray, pl.DataFrame]:
     slope, shift = fit.coefficients[1], fit.coefficients[2 : 2 + len(others)]
     error = fit.standard_errors[2 : 2 + len(others)]
     part = slope * log_odds + design[:, 1 : 1 + len(others)] @ shift
-    observed = float(rows["observed"].sum())
+    total = float(rows["expected"].sum())
     low, high = -40.0, 40.0
     for _ in range(60):
         middle = (low + high) / 2
         expected = 1 / (1 + np.exp(-(middle + part)))
-        low, high = (middle, high) if expected.sum() < observed else (low, middle)
+        low, high = (middle, high) if expected.sum() < total else (low, middle)
     z = normal_quantile(0.975)
     effects = pl.DataFrame(
         {
