@@ -60,8 +60,8 @@ class TrainedCost:
         ratios = " ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in tenths["ratio"])
         timing = self.bundle.metadata["timing"]
         lines = [
-            f"{self.bundle.name}, {timing}, {len(self.bundle.contract.names)} features: fitted on "
-            f"{self.learned:,} person years, held out {self.held_out:,}",
+            f"{self.bundle.name}, {timing}, {len(self.bundle.contract.names)} features",
+            f"fitted on {self.learned:,} person years, held out {self.held_out:,}",
             "Cost as the task truncates it:",
             self.comparison.to_text(),
             "With every claim in full:",
