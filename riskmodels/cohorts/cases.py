@@ -6,7 +6,9 @@ import polars as pl
 
 from riskmodels.cohorts.admissions import admission_rules, at_admission, one_a_year
 from riskmodels.cohorts.coverage import covered_spans, span_around, status_on
-from riskmodels.cohorts.labels import CASES, label_cases, whole_years
+from riskmodels.cohorts.eligibility import apart, eligibility
+from riskmodels.cohorts.hospital_cohorts import cancer_without_surgery, in_cohort
+from riskmodels.cohorts.labels import CASES, label_cases
 from riskmodels.cohorts.outcomes import OUTCOMES, released
 from riskmodels.cohorts.planned import add_planned, care_groups
 from riskmodels.cohorts.population import population_cases
@@ -65,7 +67,12 @@ def shard_cases(
         )
     parts, impossible = segments(shard, task.index.kinds)
     stays = join_stays(parts, principal_diagnoses(shard, vocabulary), task.index)
-    stays = add_planned(stays, shard, vocabulary).hstack(care_groups(stays, "last"))
+    stays = add_planned(stays, shard, vocabulary, elective=task.outcome.elective)
+    stays = stays.hstack(care_groups(stays, "last"))
+    if "cancer" in task.index.exclude_principal_diagnosis:
+        stays = stays.with_columns(cancer=cancer_without_surgery(stays, shard, vocabulary))
+    if task.index.cohort is not None:
+        stays = stays.with_columns(in_cohort=in_cohort(stays, shard, vocabulary, task.index.cohort))
     stays = OUTCOMES[task.outcome.event](stays, shard, task)
     stays = stays.join(
         shard.person.select("person", "person_id", "birth_date", "sex", "death_date"),
@@ -82,7 +89,7 @@ def shard_cases(
     if task.index.treat_and_release:
         stays = stays.filter(released(stays, shard, task))
         steps.append(("treat-and-release visits", stays.height))
-    for step, keep in _eligibility(stays, task):
+    for step, keep in eligibility(task):
         stays = stays.filter(keep)
         steps.append((step, stays.height))
     if task.index.event == "admission":
@@ -95,6 +102,9 @@ def shard_cases(
         stays = stays.filter(pl.col("covered_until").is_not_null())
         until = "discharge" if task.index.event == "discharge" else "that day"
         steps.append((f"covered from {task.look_back.days} days before admission to {until}", stays.height))
+    if task.index.days_apart:
+        stays = apart(stays, task.index.days_apart)
+        steps.append((f"not within {task.index.days_apart} days of the case before", stays.height))
     if task.index.one_a_year:
         stays = stays.filter(one_a_year(stays))
         steps.append(("one a person and calendar year", stays.height))
@@ -105,33 +115,6 @@ def shard_cases(
         steps.append((f"followed up for {task.follow_up.last_day} days", int((~cases["censored"]).sum())))
     attrition = pl.DataFrame(steps, schema={"step": pl.String, "stays": pl.Int64}, orient="row")
     return cases, attrition
-
-
-def _eligibility(stays: pl.DataFrame, task: Task) -> list[tuple[str, pl.Expr]]:
-    """Return the steps that need nothing but the stay itself, each with what is kept."""
-    rule, steps = task.index, []
-    disposition = pl.col("discharge_disposition")
-    if "died" in rule.exclude_dispositions:
-        # A death on the day of discharge was in hospital, unless the disposition says how the patient left.
-        death, discharged = pl.col("death_date"), pl.col("discharged")
-        that_day = (death == discharged) & disposition.is_null()
-        died = pl.any_horizontal(disposition == "died", death < discharged, that_day).fill_null(False)
-        steps.append(("discharged alive", ~died))
-    if "ama" in rule.exclude_dispositions:
-        steps.append(("not against medical advice", (disposition != "ama").fill_null(True)))
-    others = [word for word in rule.exclude_dispositions if word not in ("died", "ama")]
-    if others:
-        elsewhere = ~disposition.is_in(others).fill_null(False)
-        steps.append((f"not discharged to {' or '.join(others)}", elsewhere))
-    if rule.exclude_principal_diagnosis:
-        care = ", ".join(group.replace("_", " ") for group in rule.exclude_principal_diagnosis)
-        steps.append((f"not for {care}", ~pl.any_horizontal(*rule.exclude_principal_diagnosis)))
-    age = whole_years(pl.col("birth_date"), pl.col("admitted"))
-    if rule.min_age is not None:
-        steps.append((f"aged {rule.min_age} or more", (age >= rule.min_age).fill_null(False)))
-    if rule.max_age is not None:
-        steps.append((f"aged {rule.max_age} or less", (age <= rule.max_age).fill_null(False)))
-    return steps
 
 
 def _watch(

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 
+from riskmodels.cohorts.hospital_cohorts import CONDITIONS, SPECIALTIES
 from riskmodels.cohorts.rules import FollowUp, IndexRule, LookBack, OutcomeRule
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.history.schema import DISCHARGE_DISPOSITIONS, ENCOUNTER_KINDS
@@ -24,6 +25,8 @@ def check_rules(index: IndexRule, look_back: LookBack, follow_up: FollowUp, outc
     _check_words(index, outcome)
     for where, days in (
         ("index.transfer_gap_days", index.transfer_gap_days),
+        ("index.min_days", index.min_days),
+        ("index.days_apart", index.days_apart),
         ("look_back.days", look_back.days),
         ("look_back.max_gap_days", look_back.max_gap_days),
         ("follow_up.first_day", follow_up.first_day),
@@ -68,7 +71,8 @@ def _check_words(index: IndexRule, outcome: OutcomeRule) -> None:
     words: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         ("index.kinds", index.kinds, ENCOUNTER_KINDS),
         ("index.exclude_dispositions", index.exclude_dispositions, DISCHARGE_DISPOSITIONS),
-        ("index.exclude_principal_diagnosis", index.exclude_principal_diagnosis, care),
+        ("index.exclude_principal_diagnosis", index.exclude_principal_diagnosis, (*care, "cancer")),
+        ("index.cohort", () if index.cohort is None else (index.cohort,), (*SPECIALTIES, *CONDITIONS)),
         ("outcome.kinds", outcome.kinds, ENCOUNTER_KINDS),
         ("outcome.admitted_kinds", outcome.admitted_kinds, ENCOUNTER_KINDS),
     ]

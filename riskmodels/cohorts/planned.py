@@ -3,36 +3,42 @@
 import polars as pl
 
 from riskmodels.history import Shard
-from riskmodels.terminology import Grouper, load_grouper
+from riskmodels.terminology import load_grouper
 
-__all__ = ["add_planned", "care_groups"]
-
-ALWAYS_PLANNED_CARE = ("cancer_treatment", "rehabilitation")
+__all__ = ["add_planned", "care_groups", "coded", "rows_in"]
 
 
-def add_planned(stays: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame) -> pl.DataFrame:
+def add_planned(
+    stays: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame, *, elective: bool = True
+) -> pl.DataFrame:
     """Add `planned`: whether a stay's admission was planned.
 
-    By the first rule that applies, on the segment that began the stay:
+    CMS's planned-readmission algorithm, version 4.0, on the segment that began the stay; the first rule that
+    applies:
 
     1. a procedure that is always planned (transplantation): planned;
     2. a principal diagnosis that is always planned (cancer treatment, rehabilitation): planned;
-    3. `admission_type` is ``elective`` and the principal diagnosis is not acute: planned;
+    3. a potentially planned procedure, and a principal diagnosis that is not acute: planned;
     4. else: not planned.
 
-    Steps 1, 2 and 4 are those of CMS's planned-readmission algorithm (version 4.0). Step 3 stands in for its
-    potentially-planned procedures: it needs the admission type, which DE-SynPUF does not have.
+    Potentially planned procedures are known in ICD-10-PCS. Where a segment has no procedure in that code
+    system, an `admission_type` of ``elective`` stands in for one, unless `elective` says not to.
     """
     rules = load_grouper("planned")
-    care = care_groups(stays, "first")
-    always = pl.any_horizontal(pl.col(group) for group in ALWAYS_PLANNED_CARE)
+    first = stays["first_encounter"]
+    procedures = coded(shard, vocabulary, "planned", ("procedure",))
+
+    def done(group: str) -> pl.Series:
+        return first.is_in(procedures.filter(pl.col("group") == rules.number(group))["encounter"].implode())
+
     diagnoses = rules.assign(stays["first_system"], stays["first_code"])
-    acute = _rows_of(diagnoses, rules.number("acute_diagnosis"), stays.height)
-    planned = (
-        stays["first_encounter"].is_in(_encounters_with_planned_procedure(shard, vocabulary, rules).implode())
-        | care.select(always).to_series()
-        | ((stays["admission_type"] == "elective").fill_null(False) & ~acute)
-    )
+    always = rows_in(diagnoses, rules.number("always_planned_diagnosis"), stays.height)
+    acute = rows_in(diagnoses, rules.number("acute_diagnosis"), stays.height)
+    potentially = done("potentially_planned_procedure")
+    if elective:
+        said = (stays["admission_type"] == "elective").fill_null(False)
+        potentially |= said & ~first.is_in(_with_icd_10_procedures(shard, vocabulary).implode())
+    planned = done("always_planned_procedure") | always | (potentially & ~acute)
     return stays.with_columns(planned=planned)
 
 
@@ -47,20 +53,32 @@ def care_groups(stays: pl.DataFrame, which: str) -> pl.DataFrame:
     grouper = load_grouper("care")
     assigned = grouper.assign(stays[f"{which}_system"], stays[f"{which}_code"])
     return pl.DataFrame(
-        {group: _rows_of(assigned, number, stays.height) for number, group in enumerate(grouper.groups)}
+        {group: rows_in(assigned, number, stays.height) for number, group in enumerate(grouper.groups)}
     )
 
 
-def _rows_of(assigned: pl.DataFrame, group: int, height: int) -> pl.Series:
+def rows_in(assigned: pl.DataFrame, group: int, height: int) -> pl.Series:
     """Return for each row whether it was assigned to the group."""
     rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
     return rows.is_in(assigned.filter(pl.col("group") == group)["row"].implode())
 
 
-def _encounters_with_planned_procedure(shard: Shard, vocabulary: pl.DataFrame, rules: Grouper) -> pl.Series:
-    assigned = rules.assign(vocabulary["code_system"], vocabulary["code_text"]).filter(
-        pl.col("group") == rules.number("always_planned_procedure")
-    )
-    codes = vocabulary["code"].gather(assigned["row"])
+def coded(shard: Shard, vocabulary: pl.DataFrame, table: str, kinds: tuple[str, ...]) -> pl.DataFrame:
+    """Return the events of some kinds that are in a group of a code table.
+
+    Returns
+    -------
+    DataFrame of person, encounter, time, kind, position, group
+        An event is there once for each of its groups; those of no encounter have a null.
+    """
+    assigned = load_grouper(table).assign(vocabulary["code_system"], vocabulary["code_text"])
+    groups = pl.DataFrame({"code": vocabulary["code"].gather(assigned["row"]), "group": assigned["group"]})
+    events = shard.event.filter(pl.col("kind").is_in(kinds))
+    return events.select("person", "encounter", "time", "kind", "position", "code").join(groups, on="code")
+
+
+def _with_icd_10_procedures(shard: Shard, vocabulary: pl.DataFrame) -> pl.Series:
+    """Return the encounters that have a procedure in ICD-10-PCS."""
+    codes = vocabulary.filter(pl.col("code_system") == "ICD10PCS")["code"]
     events = shard.event.filter((pl.col("kind") == "procedure") & pl.col("code").is_in(codes.implode()))
     return events["encounter"].drop_nulls().unique()

@@ -38,7 +38,17 @@ class IndexRule:
     exclude_dispositions : tuple of str
         Discharge dispositions that make no index case.
     exclude_principal_diagnosis : tuple of str
-        Groups of the `care` table; a stay that was for one of them makes no index case.
+        Groups of the `care` table, or ``cancer`` (medical treatment of it: no surgery was done); a stay that
+        was for one of them makes no index case.
+    exclude_sources, exclude_facilities : tuple of str
+        Sources of admission, and facilities that the stay ended in, that make no index case.
+    cohort : str, optional
+        Only stays of this cohort of CMS's readmission measures: a specialty (``medicine``) or a condition
+        (``heart_failure``).
+    min_days : int
+        Days from admission to discharge that a stay lasts at least.
+    days_apart : int
+        A stay that begins within so many days after the discharge of an index case makes none itself.
     min_age, max_age : int, optional
         Whole years at admission, or on the date, both included.
     """
@@ -57,6 +67,11 @@ class IndexRule:
     same_facility_same_day: Literal["same_diagnosis", "join", "separate"] = "same_diagnosis"
     exclude_dispositions: tuple[str, ...] = ("died", "ama")
     exclude_principal_diagnosis: tuple[str, ...] = ()
+    exclude_sources: tuple[str, ...] = ()
+    exclude_facilities: tuple[str, ...] = ()
+    cohort: str | None = None
+    min_days: int = 0
+    days_apart: int = 0
     min_age: int | None = None
     max_age: int | None = None
 
@@ -120,6 +135,9 @@ class OutcomeRule:
         Encounter kinds that it is looked for in.
     first_only : bool
         For admissions after a stay: whether only the first one is looked at.
+    elective : bool
+        For admissions: whether an elective one without a procedure in ICD-10-PCS is planned if its principal
+        diagnosis is not acute.
     admitted_kinds : tuple of str
         For ED visits: a visit that leads to an encounter of these kinds is not treat-and-release.
     admitted_gap_days : int
@@ -151,6 +169,7 @@ class OutcomeRule:
     ] = "unplanned_admission"
     kinds: tuple[str, ...] = ("inpatient",)
     first_only: bool = True
+    elective: bool = True
     admitted_kinds: tuple[str, ...] = ("inpatient",)
     admitted_gap_days: int = 1
     table: str = "conditions"
