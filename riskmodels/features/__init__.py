@@ -7,11 +7,24 @@ from typing import Any as _Any
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.library import standard_features
 from riskmodels.features.sources import Encounters, Events, Window
-from riskmodels.features.spec import Any, Count, DaysSince, Distinct, Last, Mean, Score, Slope, Static, Sum
+from riskmodels.features.spec import (
+    Any,
+    Count,
+    DaysSince,
+    Distinct,
+    Last,
+    LookBack,
+    Mean,
+    Score,
+    Slope,
+    Static,
+    Sum,
+)
 
 if TYPE_CHECKING:
     from riskmodels.features.build import FeatureFrame, build_features, build_shard_features
     from riskmodels.features.plan import Plan, make_plan
+    from riskmodels.features.registering import register_aggregation
     from riskmodels.features.writing import read_features, write_features
 
 __all__ = [
@@ -25,6 +38,7 @@ __all__ = [
     "FeatureFrame",
     "FeatureSet",
     "Last",
+    "LookBack",
     "Mean",
     "Plan",
     "Score",
@@ -36,6 +50,7 @@ __all__ = [
     "build_shard_features",
     "make_plan",
     "read_features",
+    "register_aggregation",
     "standard_features",
     "write_features",
 ]
@@ -48,6 +63,7 @@ _HOMES = {
     "build_shard_features": "build",
     "make_plan": "plan",
     "read_features": "writing",
+    "register_aggregation": "registering",
     "write_features": "writing",
 }
 

@@ -10,6 +10,7 @@ import polars as pl
 from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS
 from riskmodels.features.feature_set import FeatureSet, Part
+from riskmodels.features.registering import functions_for
 from riskmodels.features.scratch import Scratch
 from riskmodels.features.sources import Encounters, Events, Source
 from riskmodels.features.windows import AGGREGATIONS, Program
@@ -242,6 +243,7 @@ def _pass(
         only_known=known_only,
         n_seen=sum(distinct),
         n_keys=0,
+        others=functions_for({part.spec.aggregation for part in chosen}),
     )
     return Pass(anchor, program)
 

@@ -335,7 +335,13 @@ def spec_from_dict(content: Mapping[str, AnyValue]) -> Spec:
     """
     rest = dict(content)
     aggregation = str(rest.pop("aggregation", ""))
-    cls = SPECS[_one_of(aggregation, tuple(SPECS), "aggregation")]
+    if aggregation not in SPECS:
+        hint = did_you_mean(aggregation, SPECS)
+        raise SpecError(
+            f"Unknown aggregation {aggregation!r}. {hint} One of your own is known once the module that "
+            "registers it is imported."
+        )
+    cls = SPECS[aggregation]
     allowed = tuple(f for f in cls.__dataclass_fields__)
     for key in rest:
         if key not in allowed:

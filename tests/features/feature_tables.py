@@ -88,8 +88,16 @@ def cases(*rows: dict) -> pl.DataFrame:
     return pl.DataFrame(filled, schema=schema)
 
 
-def reference(data: Shard, case: dict, spec, window: Window, group: str | None, known_only: bool = False):
+def reference(data: Shard, case: dict, spec, window: Window, group: str | None, known_only=False):
     """Compute one feature of one case by looking at every row: the definition, without any speed."""
+    chosen = reference_rows(data, case, spec, window, group, known_only)
+    return _aggregate(spec, chosen, "end" if spec.source.table == "encounter" else "time")
+
+
+def reference_rows(
+    data: Shard, case: dict, spec, window: Window, group: str | None, known_only: bool = False
+):
+    """Return the age in days and the content of each row that counts for one feature of one case."""
     source, t, admission = spec.source, case["index_time"], case["admission_time"]
     a = t if spec.anchor == "index" else admission
     clock = "end" if source.table == "encounter" else "time"
@@ -119,7 +127,7 @@ def reference(data: Shard, case: dict, spec, window: Window, group: str | None, 
         full["length_of_stay"] = (row["end"].date() - row["start"].date()).days if clock == "end" else None
         full["day"] = at.date()
         chosen.append((age / 86_400e6, full))
-    return _aggregate(spec, chosen, clock)
+    return chosen
 
 
 def _code_fits(source, code: int, group: str | None) -> bool:
