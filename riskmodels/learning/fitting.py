@@ -13,7 +13,15 @@ from riskmodels.learning.inputs import TrainingTable
 from riskmodels.learning.tuning import patient_folds, split_patients
 from riskmodels.learning.wide import beside
 
-__all__ = ["Fitted", "Parameters", "check_parameters", "fit_rotating", "fit_split"]
+__all__ = [
+    "Fitted",
+    "Parameters",
+    "check_parameters",
+    "fit_rotating",
+    "fit_split",
+    "lightgbm_parameters",
+    "seed_of",
+]
 
 
 class Parameters(Protocol):
@@ -94,7 +102,7 @@ def fit_split(model: Parameters, encoder: TableEncoder, table: TrainingTable) ->
     With `refit` the patients of the first two parts are fitted together once their number of rounds is known;
     the calibrator always comes from patients that no tree and no outcome rate has seen.
     """
-    seed = _seed(model)
+    seed = seed_of(model)
     codes = encoder.codes(table.frame)
     stop, calibrate = model.validation_fraction, model.calibration_fraction
     parts = {"fit": 1 - stop - calibrate, "stop": stop, "calibrate": calibrate}
@@ -119,7 +127,7 @@ def fit_rotating(model: Parameters, encoder: TableEncoder, table: TrainingTable)
     and the fold itself is predicted. The calibrator comes from these predictions, one a row, each by trees
     that have not seen the patient. The delivered trees have the mean number of rounds.
     """
-    seed = _seed(model)
+    seed = seed_of(model)
     codes = encoder.codes(table.frame)
     with_outcome = len(np.unique(table.patients[table.y > 0]))
     others = len(np.unique(table.patients)) - with_outcome
@@ -168,7 +176,7 @@ def _boost(
     rounds = rounds or model.n_estimators
     for i in range(model.n_models):
         booster, rounds = train_booster(
-            _lightgbm_parameters(model, names, seed + 1000 * i),
+            lightgbm_parameters(model, names, seed + 1000 * i),
             rows,
             names,
             encoder.of("native"),
@@ -180,7 +188,8 @@ def _boost(
     return fitted, boosters, rounds
 
 
-def _lightgbm_parameters(model: Parameters, names: list[str], seed: int) -> dict[str, Any]:
+def lightgbm_parameters(model: Parameters, names: list[str], seed: int) -> dict[str, Any]:
+    """Return a model's parameters by LightGBM's own names."""
     params: dict[str, Any] = {
         "objective": "binary",
         "metric": "binary_logloss",
@@ -207,7 +216,8 @@ def _lightgbm_parameters(model: Parameters, names: list[str], seed: int) -> dict
     return params | dict(model.lightgbm_params or {})
 
 
-def _seed(model: Parameters) -> int:
+def seed_of(model: Parameters) -> int:
+    """Return the number that everything random starts from."""
     if isinstance(model.random_state, np.random.RandomState):
         return int(model.random_state.randint(2**31 - 1))
     return int(np.random.default_rng(model.random_state).integers(2**31 - 1))
