@@ -92,12 +92,12 @@ def read_acos(results: Table, rules: Rules, *, net: bool) -> tuple[pl.DataFrame,
     ).with_columns(source_file=pl.lit(str(table.path)))
     taken = 1 - pl.col("discount") - pl.col("quality_withhold") * (1 - pl.col("quality_score"))
     if final := table.find("final_benchmark"):
-        benchmark = table.number(final, minimum=0, required=True).alias("benchmark")
+        benchmark = table.number(final, minimum=1, required=True).alias("benchmark")
         frame = frame.with_columns(benchmark).with_columns(
             (pl.col("benchmark") / taken).alias("benchmark_before_discount")
         )
     else:
-        before = table.number(table.column("benchmark_before_discount"), minimum=0, required=True)
+        before = table.number(table.column("benchmark_before_discount"), minimum=1, required=True)
         frame = frame.with_columns(before.alias("benchmark_before_discount"))
         missing = frame["quality_score"].is_null()
         if missing.any():

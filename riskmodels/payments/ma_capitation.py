@@ -15,6 +15,8 @@ from riskmodels.payments.rules import Rules
 
 __all__ = ["PROGRAM", "MedicareAdvantage", "model_score", "payment_score"]
 
+_FEWEST_MONTHS = 1e-6
+
 
 class MedicareAdvantage(Program):
     """A ledger of member months: the lower of bid and benchmark, times the risk score, plus the rebate.
@@ -81,7 +83,9 @@ class MedicareAdvantage(Program):
         bid, stars = inputs.frames["plan"]["bid"][0], inputs.options["stars"]
         frame = inputs.frames["members"].with_columns(payment_score(rules).alias("risk_score"))
         months, benchmark = pl.col("months"), pl.col("county_benchmark")
-        average = float(frame.select((benchmark * months).sum() / months.sum()).item())
+        # A plan without any member month has its counties' plain mean for a benchmark.
+        weight = months if frame["months"].sum() >= _FEWEST_MONTHS else pl.ones(frame.height, eager=False)
+        average = float(frame.select((benchmark * weight).sum() / weight.sum()).item())
         base = benchmark if bid is None else pl.lit(min(bid, average)) * benchmark / average
         share, used = _rebate_share(stars, rules)
         rebate = 0.0 if bid is None else share * max(average - bid, 0.0)
@@ -177,10 +181,10 @@ def _county_rates(path: Path, rules: Rules, stars: float | None) -> pl.DataFrame
     county = table.identifiers(table.column("county"))
     given = table.find("benchmark")
     if given is not None:
-        benchmark = table.number(given, minimum=0, required=True)
+        benchmark = table.number(given, minimum=1, required=True)
         rule = pl.Series([None] * len(county), dtype=pl.String)
         return pl.DataFrame({"county": county, "county_benchmark": benchmark, "rate_rule": rule})
-    rate = table.number(table.column("ffs_rate"), minimum=0, required=True)
+    rate = table.number(table.column("ffs_rate"), minimum=1, required=True)
     quartile = table.number(table.column("quartile"), minimum=1, maximum=4, required=True, integer=True)
     double = table.find("double_bonus")
     twice = table.number(double, minimum=0, maximum=1) == 1 if double else pl.Series([False] * len(county))

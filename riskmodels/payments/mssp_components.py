@@ -34,6 +34,7 @@ _FIGURES = (*(f"expenditures_by{year}" for year in (1, 2, 3)), *(f"risk_by{year}
 CHANGEABLE = (*_NEEDED, *_OPTIONAL, *_FIGURES)
 """What a what-if may change of a benchmark that was rebuilt."""
 _FIRST_START = 2019
+_LEAST_RISK = 0.01
 _PROSPECTIVE_START = 2024
 
 
@@ -85,6 +86,12 @@ def read_components(path: Path, results: Table, acos: pl.DataFrame, rules: Rules
             row = absent.row(0, named=True)
             raise DataError(f"no {name} of {row['aco_id']}, {row['component']}", file=path,
                             line=row["component_line"], fix=f"give it in a column {name}")  # fmt: skip
+    low = frame.filter(pl.min_horizontal(name for name in _FIGURES if "risk" in name) < _LEAST_RISK)
+    if low.height:
+        row = low.row(0, named=True)
+        whose = f"{row['aco_id']}, {row['component']}"
+        raise DataError(f"a risk score of {whose} is below {_LEAST_RISK}", file=path,
+                        line=row["component_line"])  # fmt: skip
     old = frame.filter(pl.col("start_year") < _FIRST_START)
     if old.height:
         raise DataError(

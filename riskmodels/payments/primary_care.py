@@ -15,6 +15,9 @@ from riskmodels.payments.rules import Rules
 
 __all__ = ["PROGRAM", "PrimaryCare"]
 
+_FEWEST = 1e-6
+"""Beneficiary months below this are none, and a practice without any has no payment a month."""
+
 
 class PrimaryCare(Program):
     """Monthly amounts by risk tier, visit fees, and an adjustment for performance.
@@ -69,7 +72,8 @@ class PrimaryCare(Program):
             *(pl.col(part).sum() for part in parts),
             pl.col("payment").sum(),
         )
-        totals = totals.with_columns((pl.col("payment") / pl.col("beneficiary_months")).alias("payment_pbpm"))
+        months = pl.when(pl.col("beneficiary_months") >= _FEWEST).then("beneficiary_months")
+        totals = totals.with_columns((pl.col("payment") / months).alias("payment_pbpm"))
         keep = ["practice_id", "tier", "rate", "beneficiary_months", *parts, "payment"]
         return Settlement(totals, rows.select(*keep, "source_file", "source_line"), used)
 

@@ -171,7 +171,7 @@ def test_what_if_moves_savings_by_the_share_of_the_band(results: Writer) -> None
         ({"risk_arrangement": "Half"}, "neither Global nor Professional"),
         ({"perf_year": 2022}, "no row of performance year 2021"),
         ({"final_benchmark": None}, "a number is needed"),
-        ({"final_benchmark": -1}, "below 0"),
+        ({"final_benchmark": -1}, "below 1"),
     ],
 )
 def test_wrong_files_are_refused(results: Writer, cells: dict[str, object], message: str) -> None:
