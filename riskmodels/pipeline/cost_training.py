@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from riskmodels.history import History
     from riskmodels.learning.cost_bundle import CostBundle
 
-__all__ = ["TrainedCost", "hcc_of_cases", "train_cost"]
+__all__ = ["TrainedCost", "train_cost", "train_from_command_line"]
 
 logger = logging.getLogger(__name__)
 
 MODEL, HCC, DEMOGRAPHICS = "LightGBM (tweedie)", "HCC score", "Demographics"
 MONTHS = 12
-LAST_V24 = 2025
 DAYS = 365
 
 
@@ -220,31 +219,6 @@ def _default_plan(name: str, task: str) -> TrainingPlan:
     return TrainingPlan(name=name, task=task, role="adjust")
 
 
-def hcc_of_cases(history: "History", cases: pl.DataFrame, *, concurrent: bool = False) -> pl.DataFrame:
-    """Return the raw CMS-HCC score of each person on each index date in January: index_id and hcc.
-
-    The score is that of the payment year of the date (with `concurrent`, of the next one): V24 up to 2025,
-    V28 from then on. Persons whom the history does not show covered then have none.
-    """
-    from riskmodels.benchmarks.hcc import hcc_scores
-    from riskmodels.benchmarks.hcc.eligible import history_diagnoses
-    from riskmodels.benchmarks.hcc.histories import history_members
-
-    parts = []
-    for year in sorted(cases["index_time"].dt.year().unique()):
-        rows = cases.filter(pl.col("index_time").dt.year() == year).select("index_id", "person_id")
-        shown = year + concurrent
-        model = "CMS-HCC V24" if year <= LAST_V24 else "CMS-HCC V28"
-        members = history_members(history, year).join(rows, on="person_id", how="semi")
-        if concurrent:
-            members = members.with_columns(new_enrollee=pl.lit(value=False))
-        diagnoses, _ = history_diagnoses(history, shown - 1)
-        diagnoses = diagnoses.join(members.select("person_id"), on="person_id", how="semi")
-        score = hcc_scores(members, diagnoses, model, max(year, 2019)).frame.select("person_id", hcc="raw")
-        parts.append(rows.join(score, on="person_id", how="left").select("index_id", "hcc"))
-    return pl.concat(parts)
-
-
 def _baselines(
     data: TrainingSet,
     cost: np.ndarray,
@@ -256,6 +230,7 @@ def _baselines(
 ) -> dict[str, np.ndarray]:
     """Return what an HCC score alone and age and sex alone expect of the persons held out."""
     from riskmodels.benchmarks.cost import ScoreBaseline, demographic_cells, expected_of_cells
+    from riskmodels.benchmarks.hcc.cases import hcc_of_cases
 
     cases = data.cases
     age = ((cases["index_time"].dt.date() - cases["birth_date"]).dt.total_days() / 365.25).to_numpy()
