@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.payments import panel_benchmark
 from riskmodels.payments.audit import Audit, Line
+from riskmodels.payments.panel_benchmark import for_benchmark
 from riskmodels.payments.program import Payment, Program
 from riskmodels.payments.rules import Parameter, Rules, known_years, load_rules
 from riskmodels.payments.whatif import parse_changes
@@ -43,7 +45,8 @@ def programs() -> tuple[str, ...]:
 
 def program_options(program: str) -> Mapping[str, str]:
     """Return the options that `pay` takes for a program, each with what it is."""
-    return _program(program).options
+    chosen = _program(program)
+    return {**chosen.options, **(panel_benchmark.OPTION if program in panel_benchmark.PROGRAMS else {})}
 
 
 def pay(
@@ -80,6 +83,7 @@ def pay(
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     if not paths:
         raise SpecError(f"{program} needs at least one input file")
+    chosen = for_benchmark(chosen, paths)
     rules = chosen.load(int(year), paths)
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:

@@ -1,5 +1,6 @@
 """The Hospital Value-Based Purchasing Program."""
 
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -125,6 +126,30 @@ def totals(tmp_path: Path) -> Path:
     path = tmp_path / "hvbp_tps.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 100), st.floats(1, 1e9)), min_size=2, max_size=6))
+def test_the_exchange_pays_out_just_what_it_takes(hospitals: list[tuple[int, float]]) -> None:
+    """42 CFR 412.162(b)(1): the incentives of all hospitals are the reductions of all hospitals."""
+    if not any(score for score, _ in hospitals):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        scores, base = Path(folder) / "hvbp_tps.csv", Path(folder) / "base.csv"
+        names = [name for name in TOTALS if name.startswith("Unweighted")]
+        lines = [",".join(["Fiscal Year", "Facility ID", *names])]
+        lines += [
+            f"2024,{number:06d}{f',{score}' * 4}" for number, (score, _) in enumerate(hospitals, 10_001)
+        ]
+        scores.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        paid = [f"{number:06d},{amount}" for number, (_, amount) in enumerate(hospitals, 10_001)]
+        base.write_text("\n".join(["facility_id,base_operating_payments", *paid]) + "\n", encoding="utf-8")
+        frame = pay("hvbp", scores, year=2024, base_payments=base).frame
+    total = sum(amount for _, amount in hospitals)
+    assert abs(frame["net_incentive_dollars"].sum()) <= 1e-9 * total
+    order = frame.sort("total_performance_score")["payment_adjustment_factor"]
+    assert order.is_sorted()
+    assert (frame["payment_adjustment_factor"] >= 0.98 - 1e-12).all()
 
 
 class TestExchange:

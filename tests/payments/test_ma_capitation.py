@@ -26,6 +26,9 @@ def _score(year: int, v24: float | None, v28: float) -> float:
         (2025, 1.200, 1.100, 0.987),  # 0.33 x 0.980 + 0.67 x 0.991, each model finished first
         (2026, None, 1.067, 0.941),  # an average member: one, less the coding adjustment
         (2026, None, 0.0, 0.0),
+        (2023, 1.127, 9.0, 0.941),  # before 2024 V24 alone
+        (2022, 1.118, 9.0, 0.941),
+        (2027, None, 1.079, 0.941),
     ],
 )
 def test_payment_score(year: int, v24: float | None, v28: float, score: float) -> None:

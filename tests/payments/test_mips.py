@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import known_years, load_rules, pay
+from riskmodels.payments.mips import PROGRAM
 from riskmodels.payments.mips_scoring import CATEGORIES, adjustment_factor, weighted
+from riskmodels.payments.program import Inputs
 from riskmodels.payments.rules import parse_rules
 
 Writer = Callable[..., Path]
@@ -190,6 +192,27 @@ def test_a_solved_scaling_factor_balances_increases_and_reductions(clinicians: W
     frame = pay("mips", clinicians(*rows), year=2026, scaling_factor="solve").frame
     assert frame["adjustment_dollars"].sum() == pytest.approx(0, abs=1e-9)
     assert frame["scaling_factor"][0] == pytest.approx((2000 * 0.018) / (1000 * 0.09))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(1, 1e6)), min_size=1, max_size=8))
+def test_increases_are_what_reductions_pay_for_or_held_at_three_times(
+    scores: list[tuple[float, float]],
+) -> None:
+    frame = pl.DataFrame(
+        {"clinician_id": [str(i) for i in range(len(scores))],
+         **{name: [score for score, _ in scores] for name in CATEGORIES},
+         "complex_patient_bonus": 0.0, "small_practice": False,
+         "part_b_payments": [paid for _, paid in scores]}
+    )  # fmt: skip
+    out = PROGRAM.settle(Inputs({"clinicians": frame}, {"scaling_factor": "solve"}), RULES).frame
+    balance, scale = out["adjustment_dollars"].sum(), out["scaling_factor"][0]
+    total = sum(paid for _, paid in scores)
+    # Neutral, or short of it because the factor is at its limit or nobody is above the threshold.
+    assert abs(balance) <= 1e-9 * total or (
+        balance <= 0 and (scale == 3 or out["payment_adjustment"].max() <= 0)
+    )
+    assert out["payment_adjustment"].is_between(-0.09 - 1e-12, 0.27 + 1e-12).all()
 
 
 def test_the_scaling_factor_is_at_most_three(clinicians: Writer) -> None:

@@ -1,0 +1,190 @@
+"""A panel benchmark of riskmodels in a payment program: read as the program's own file, with its draws.
+
+A panel benchmark says what a panel was expected to cost and what it did cost (`expected` and `observed`,
+dollars of the performance year, a row a panel), and has draws of both beside it. What a program wants to know
+beyond that (track, quality) is in a companion file, the option ``acos``. Bundles are settled on episodes with
+draws beside them.
+"""
+
+import csv
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from riskmodels.errors import DataError, SpecError
+from riskmodels.payments.drawn import Drawn, draws_beside, factors_of
+from riskmodels.payments.program import Inputs, Program
+from riskmodels.payments.reading import Table, read_table
+from riskmodels.payments.rules import Rules
+
+__all__ = ["BUNDLES", "OPTION", "PROGRAMS", "OfEpisodes", "OfPanels", "for_benchmark", "is_panel"]
+
+OPTION = {
+    "acos": "file beside a panel benchmark: aco_id and what the program asks for (track or risk_arrangement, "
+    "quality_score)",
+}
+_MARKS = ("member_months", "expected", "observed", "ratio")
+BUNDLES = ("bpci-advanced", "cjr", "team")
+
+
+def is_panel(path: Path) -> bool:
+    """Tell whether a file is a panel benchmark, by its columns."""
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        try:
+            return set(_MARKS) <= set(pl.read_parquet_schema(path))
+        except pl.exceptions.PolarsError:
+            return False
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        return set(_MARKS) <= set(next(csv.reader(handle), []))
+
+
+def _mssp(panels: pl.DataFrame, given: Table, ids: pl.Series, year: int) -> pl.DataFrame:
+    """Return the panels under the names of CMS's public use file."""
+    names = {"track": "Current_Track", "quality_score": "QualScore", "minimum_savings_rate": "MinSavPerc",
+             "met_qps": "Met_QPS", "met_altqps": "Met_AltQPS", "revenue_category": "Rev_Exp_Cat",
+             "start_date": "Current_Start_Date"}  # fmt: skip
+    if given.find("track") is None:
+        raise DataError("no column says the ACOs' track", file=given.path, column="track")
+    extra = {new: given.text(column) for old, new in names.items() if (column := given.find(old))}
+    return panels.select(
+        ACO_ID="aco_id",
+        N_AB=pl.col("n"),
+        ABtotBnchmk=pl.col("expected"),
+        ABtotExp=pl.col("observed"),
+        BnchmkMinExp=pl.col("expected") - pl.col("observed"),
+    ).join(pl.DataFrame({"ACO_ID": ids, **extra}), on="ACO_ID", how="left", maintain_order="left")
+
+
+def _reach(panels: pl.DataFrame, given: Table, ids: pl.Series, year: int) -> pl.DataFrame:
+    """Return the panels under the names of the model's results; the benchmark is before the discount."""
+    extra = {}
+    for name in ("risk_arrangement", "quality_score"):
+        column = given.find(name)
+        if column is None:
+            raise DataError("the program asks for this column", file=given.path, column=name)
+        extra[name] = given.text(column)
+    return panels.select(
+        "aco_id",
+        perf_year=pl.lit(year),
+        benchmark_before_discount=pl.col("expected"),
+        tot_cost_care=pl.col("observed"),
+    ).join(
+        pl.DataFrame({"aco_id": ids, "risk_arrangement": extra["risk_arrangement"],
+                      "qual_scr": extra["quality_score"]}), on="aco_id", how="left", maintain_order="left",
+    )  # fmt: skip
+
+
+PROGRAMS: Mapping[str, Any] = {
+    "mssp": (_mssp, "acos", {"expected": "benchmark", "observed": "expenditures"}),
+    "aco-reach": (_reach, "acos", {"expected": "benchmark_before_discount", "observed": "expenditures"}),
+}
+"""For each program: its layout, its table of ACOs, and the inputs that the draws of a panel are of."""
+
+
+class OfPanels(Drawn):
+    """A payment program settled on a panel benchmark, draw by draw."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.options = {**program.options, **OPTION}  # type: ignore[misc]
+        self.layout, self.table, self.scaled = PROGRAMS[program.name]
+
+    def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
+        """Read the benchmark and its companion, through the program's own reader.
+
+        Raises
+        ------
+        SpecError
+            Without the option ``acos``, or with a second file.
+        DataError
+            A panel is withheld as small, or the companion lacks one.
+        """
+        if len(paths) != 1:
+            raise SpecError(f"{self.name} takes one panel benchmark")
+        if not options.get("acos"):
+            raise SpecError(
+                f"{self.name} asks for more than a panel benchmark says\n"
+                f"Fix: give the option acos, a {OPTION['acos']}"
+            )
+        path = paths[0]
+        panels = _panels(path)
+        given = read_table(Path(options["acos"]), ("aco_id",))
+        ids = given.identifiers(given.column("aco_id"))
+        absent = panels.filter(~pl.col("aco_id").is_in(ids.implode()))["aco_id"]
+        if len(absent):
+            raise DataError(
+                f"{len(absent)} of {panels.height} panels missing, such as {absent[0]!r}", file=given.path
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            same = Path(folder) / f"{self.name}.csv"
+            self.layout(panels, given, ids, rules.year).write_csv(same)
+            rest = {name: value for name, value in options.items() if name != "acos"}
+            found = self.inner.read([same], rules, rest)
+        frames = {
+            name: frame.with_columns(source_file=pl.lit(str(path)))
+            if "source_file" in frame.columns
+            else frame
+            for name, frame in found.frames.items()
+        }
+        return replace(found, frames=frames, draws=factors_of(path, panels, "aco_id"))
+
+    def after_scaling(self, frames: dict[str, pl.DataFrame], before: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Let the benchmark of ACO REACH follow the one before discount and withhold."""
+        if "benchmark_before_discount" not in before.columns:
+            return frames
+        taken = before["benchmark"] / before["benchmark_before_discount"]
+        after = frames[self.table].with_columns(benchmark=pl.col("benchmark_before_discount") * taken)
+        return {**frames, self.table: after}
+
+
+class OfEpisodes(Drawn):
+    """A bundle settled on episodes whose target prices and costs have draws, a participant a row."""
+
+    table = "episodes"
+    scaled: ClassVar[Mapping[str, str]] = {"expected": "target_price", "observed": "cost"}
+
+    def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
+        """Read the episodes as the program does, and the draws beside them."""
+        found = self.inner.read(paths, rules, options)
+        points = found.frames["episodes"].group_by("participant_id").agg(
+            pl.col("target_price").sum().alias("expected"), pl.col("cost").sum().alias("observed")
+        )  # fmt: skip
+        return replace(found, draws=factors_of(paths[0], points, "participant_id"))
+
+
+def for_benchmark(program: Program, paths: Sequence[Path]) -> Program:
+    """Return the program as it settles these files: with draws, where they are a benchmark of riskmodels."""
+    if program.name in PROGRAMS and is_panel(paths[0]):
+        return OfPanels(program)
+    if program.name in BUNDLES and draws_beside(paths[0]).is_file():
+        return OfEpisodes(program)
+    return program
+
+
+def _panels(path: Path) -> pl.DataFrame:
+    """Return aco_id, n, expected and observed of the panels."""
+    frame = _read(path)
+    key = "aco_id" if "aco_id" in frame.columns else frame.columns[0]
+    frame = frame.rename({key: "aco_id"}).with_columns(pl.col("aco_id").cast(pl.String))
+    figures = ("n", "expected", "observed")
+    withheld = frame.filter(pl.any_horizontal(pl.col(figures).is_null()))
+    if withheld.height:
+        raise DataError(
+            f"{withheld.height} panels are withheld as small, such as {withheld['aco_id'][0]!r}",
+            file=path,
+            fix="make the benchmark with --keep-small-cells, or leave these panels out",
+        )
+    return frame.select("aco_id", *figures)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if path.suffix.lower() == ".parquet":
+        return pl.read_parquet(path)
+    first = pl.read_csv(path, n_rows=0).columns[0]
+    return pl.read_csv(path, schema_overrides={first: pl.String}, infer_schema_length=None)
