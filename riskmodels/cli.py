@@ -125,20 +125,16 @@ def export(target_format: str, history: Path, target: Path, as_of: datetime | No
 @main.command()
 @click.argument("history", type=PATH)
 @as_of_option
-@click.option("--out", type=PATH, help="Also write the report as JSON.")
+@click.option("--out", type=PATH, help="Also write the report: FILE.json or FILE.html.")
 def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
     """Report the quality of a HISTORY.
 
-    Counts by table and year, overlapping stays, impossible dates, unknown codes, duplicate ids.
+    Counts by table and year, overlapping stays, impossible dates, unknown codes, duplicate ids; rates beside
+    published ones, claim lag and run-out; and which tasks the history can support, and why not.
     """
-    from riskmodels.files import write_json
-    from riskmodels.history import check as run
-    from riskmodels.history import open_history
+    from riskmodels.cli_cohorts import check_up
 
-    report = run(open_history(history, as_of=as_of))
-    click.echo(report.to_text())
-    if out is not None:
-        write_json(out, report.to_dict())
+    click.echo(check_up(history, as_of, out))
 
 
 @main.command()

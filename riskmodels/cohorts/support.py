@@ -1,11 +1,158 @@
-"""What a history must hold so that a task can find its outcome in it."""
+"""Which tasks a history can support, in part or not at all, and why."""
+
+from dataclasses import dataclass
+from textwrap import wrap
 
 import polars as pl
 
-from riskmodels.cohorts.task import Task
-from riskmodels.history import Shard
+from riskmodels.cohorts.holdings import Holdings, take_stock
+from riskmodels.cohorts.task import Task, load_task, task_names
+from riskmodels.history import History, Shard
+from riskmodels.terminology import load_grouper
 
-__all__ = ["possible_outcomes", "why_not"]
+__all__ = ["Support", "possible_outcomes", "say", "support", "why_not"]
+
+VERDICTS = ("yes", "in part", "no")
+WIDTH, MARGIN = 110, " " * 9
+MOSTLY = 0.5  # of the rows say something: below, a rule that needs it is mostly not applied
+ENOUGH = 1000  # admissions, to judge how many end in death
+IMPLAUSIBLY_FEW = 0.005  # deaths within 30 days of an admission, per admission; a few percent are usual
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a history can support a task.
+
+    Attributes
+    ----------
+    task : str
+    verdict : {'yes', 'in part', 'no'}
+    reasons : tuple of str
+        Why it cannot, or what of the definition goes without effect.
+    """
+
+    task: str
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+def support(history: History, tasks: tuple[str, ...] | None = None) -> tuple[Support, ...]:
+    """Say which tasks a history can support, and why not.
+
+    Parameters
+    ----------
+    history : History
+    tasks : tuple of str, optional
+        Names or YAML files; default: all of the package.
+    """
+    stock = take_stock(history)
+    return tuple(_judge(load_task(name), stock) for name in tasks or task_names())
+
+
+def say(found: tuple[Support, ...]) -> str:
+    """Return the verdicts in lines, tasks of one verdict and the same reasons together."""
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for entry in found:
+        alike.setdefault((entry.verdict, entry.reasons), []).append(entry.task)
+    lines = ["Tasks that this history can support:"]
+    for verdict in VERDICTS:
+        for (given, reasons), tasks in alike.items():
+            if given == verdict:
+                lines += wrap(
+                    ", ".join(tasks), WIDTH, initial_indent=f"{verdict:<9}", subsequent_indent=MARGIN
+                )
+                lines += [f"{MARGIN}- {reason}" for reason in reasons]
+    return "\n".join(lines) + "\n"
+
+
+def _judge(task: Task, stock: Holdings) -> Support:
+    against, partly = _against(task, stock), _partly(task, stock)
+    verdict = "no" if against else "in part" if partly else "yes"
+    return Support(task.name, verdict, tuple(against or partly))
+
+
+def _against(task: Task, stock: Holdings) -> list[str]:
+    """Return what rules a task out."""
+    counts, rule, index = stock.counts, task.outcome, task.index
+    said = []
+    if task.look_back.require_coverage:
+        needed = task.look_back.days + (task.follow_up.last_day + 1 if index.event == "date" else 1)
+        if not counts["covered"]:
+            said.append("there is no coverage: nobody is known to have been watched")
+        elif max(stock.spans) < needed:
+            said.append(
+                f"nobody is covered for {needed} days on end; the longest span has {max(stock.spans)}"
+            )
+    if index.event != "date" and not any(counts[kind] for kind in index.kinds):
+        said.append(f"there are no {' or '.join(index.kinds)} encounters to start from")
+    if rule.event == "death":
+        if not counts["deaths"]:
+            said.append("there are no dates of death")
+        elif (
+            counts["inpatient"] >= ENOUGH
+            and stock.share("deaths_after_admission", "inpatient") < IMPLAUSIBLY_FEW
+        ):
+            said.append(
+                f"fewer than {IMPLAUSIBLY_FEW:.1%} of admissions are followed by a death within 30 days, "
+                "which is implausible: dates of death may be incomplete or made up"
+            )
+    elif rule.event == "cost":
+        if not any(counts[f"{kind}:{rule.amount}"] for kind in rule.kinds):
+            said.append(f"no encounter has an {rule.amount} amount")
+    elif not any(counts[kind] for kind in rule.kinds):
+        said.append(f"there are no {' or '.join(rule.kinds)} encounters to find the outcome in")
+    for table, what in _tables(task):
+        known = load_grouper(table).code_systems
+        if not any(stock.systems[system] for system in known):
+            systems = ", ".join(system for system in known if system.startswith("ICD"))
+            said.append(f"{what} go by {systems}, in which there are no diagnoses")
+    return said
+
+
+def _tables(task: Task) -> list[tuple[str, str]]:
+    """Return the code tables without which a task has no case or no outcome."""
+    found = []
+    if task.index.conditions:
+        found.append((task.index.condition_table, "conditions"))
+    if task.outcome.groups:
+        found.append((task.outcome.table, "outcomes"))
+    return found
+
+
+def _partly(task: Task, stock: Holdings) -> list[str]:
+    """Return what of a definition goes without effect, or mostly so."""
+    counts, rule, index = stock.counts, task.outcome, task.index
+    said = []
+    missing = [kind for kind in rule.kinds if not counts[kind]]
+    if rule.event in ("acute_visit", "ed_visit") and missing:
+        said.append(f"no {' or '.join(missing)} encounters: the outcome is looked for in the others alone")
+    if rule.event == "cost" and missing:
+        said.append(f"no {', '.join(missing)} encounters: their cost is missing")
+    if rule.event == "cost" and not counts["dual"]:
+        said.append("dual status is unknown: the aged are one enrolment category")
+    if rule.event in ("unplanned_admission", "acute_visit"):
+        if stock.share("inpatient:procedure", "inpatient") == 0:
+            said.append("no procedures of stays: planned admissions are told by diagnosis and type alone")
+        if stock.share("inpatient:admission_type", "inpatient") < MOSTLY:
+            said.append("the type of admission is mostly unknown, which the planned-admission logic asks for")
+    if index.event != "date":
+        kind = index.kinds[0]
+        if stock.share(f"{kind}:discharge_disposition", kind) < MOSTLY:
+            said.append("dispositions are mostly unknown: who left against medical advice is not seen")
+        if stock.share(f"{kind}:facility_id", kind) < MOSTLY:
+            said.append("facilities are mostly unknown: transfers are not seen, no benchmark by facility_id")
+    if index.event == "discharge" or rule.groups:
+        kind = next((kind for kind in rule.kinds if counts[kind]), index.kinds[0])
+        if stock.share(f"{kind}:principal", kind) < MOSTLY:
+            said.append(f"principal diagnoses of {kind} encounters are mostly unknown")
+    coded = sum(stock.systems.values())
+    for table, what in _tables(task):
+        known = sum(stock.systems[system] for system in load_grouper(table).code_systems)
+        if known < MOSTLY * coded:
+            said.append(f"{what} go by ICD codes, which {known / coded:.1%} of diagnoses have")
+    if not index.hospice and not counts["hospice"]:
+        said.append("no hospice encounters: patients in hospice are not left out")
+    return said
 
 
 def possible_outcomes(shard: Shard, task: Task) -> int:

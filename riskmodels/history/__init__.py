@@ -3,11 +3,24 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["History", "Part", "QualityReport", "Shard", "check", "ingest", "open_history", "write_history"]
+__all__ = [
+    "History",
+    "Part",
+    "Plausibility",
+    "QualityReport",
+    "Shard",
+    "check",
+    "compare_with_usual",
+    "ingest",
+    "open_history",
+    "write_history",
+]
 
 if TYPE_CHECKING:
+    from riskmodels.history.comparing import compare_with_usual
     from riskmodels.history.ingesting import ingest
     from riskmodels.history.opening import History, Shard, open_history
+    from riskmodels.history.plausibility import Plausibility
     from riskmodels.history.quality import QualityReport, check
     from riskmodels.history.staging import Part
     from riskmodels.history.store import write_history
@@ -15,9 +28,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "History": "opening",
     "Part": "staging",
+    "Plausibility": "plausibility",
     "Shard": "opening",
     "QualityReport": "quality",
     "check": "quality",
+    "compare_with_usual": "comparing",
     "ingest": "ingesting",
     "open_history": "opening",
     "write_history": "store",

@@ -12,7 +12,7 @@ from riskmodels.history.schema import TABLES
 from riskmodels.history.sorting import CONFLICT, DUPLICATE, SHARED
 from riskmodels.progress import track
 
-__all__ = ["Finding", "QualityReport", "check"]
+__all__ = ["Finding", "QualityReport", "aligned", "check"]
 
 FEWEST_SHOWN = 11  # CMS's rule: cells of 1 to 10 persons are not shown
 MOST_YEARS = 12  # more do not fit on a line
@@ -99,7 +99,7 @@ class QualityReport:
         lines = [f"History from {self.source_format}{known}", ""]
         years = sorted({year for counts in self.years.values() for year in counts})
         shown = years if len(years) <= MOST_YEARS else []
-        lines += _aligned(
+        lines += aligned(
             [["table", "rows", *map(str, shown)]]
             + [
                 [table, _cell(n), *(_cell(self.years.get(table, {}).get(year, 0)) for year in shown)]
@@ -111,10 +111,10 @@ class QualityReport:
         for table, counts in self.kinds.items():
             lines += [
                 "",
-                *_aligned([[f"{table}s", "rows"]] + [[kind, _cell(n)] for kind, n in counts.items()]),
+                *aligned([[f"{table}s", "rows"]] + [[kind, _cell(n)] for kind, n in counts.items()]),
             ]
         lines += ["", "Looked for and found:" if self.odd else "Nothing odd was found."]
-        lines += _aligned([[_cell(f.rows), f"of {_cell(f.of)}", f.meaning] for f in self.odd])
+        lines += aligned([[_cell(f.rows), f"of {_cell(f.of)}", f.meaning] for f in self.odd])
         for what, tables in self.ingested.items():
             entries = [
                 [_cell(n), table, reason]
@@ -122,7 +122,7 @@ class QualityReport:
                 for reason, n in reasons.items()
             ]
             if entries:
-                lines += ["", f"{what.capitalize()} at ingest:", *_aligned(entries)]
+                lines += ["", f"{what.capitalize()} at ingest:", *aligned(entries)]
         return "\n".join(lines) + "\n"
 
 
@@ -130,10 +130,10 @@ def _cell(count: int) -> str:
     return f"<{FEWEST_SHOWN}" if 0 < count < FEWEST_SHOWN else f"{count:,}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Set numbers right and words left, two blanks between columns."""
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Return rows as lines, numbers set right and words left, two blanks between columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
-    numbers = [all(row[i][:1] in "0123456789<" for row in rows[1:] or rows) for i in range(len(widths))]
+    numbers = [all(row[i][:1] in "0123456789<-" for row in rows[1:] or rows) for i in range(len(widths))]
     return [
         "  ".join(
             cell.rjust(width) if number else cell.ljust(width)
