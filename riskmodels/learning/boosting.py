@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Rows", "booster_text", "contributions", "margins", "read_booster", "train_booster"]
+__all__ = ["Rows", "booster_text", "contributions", "margins", "plain_names", "read_booster", "train_booster"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def train_booster(
         rows.matrix,
         rows.y,
         weight=rows.weight,
-        feature_name=_plain(names),
+        feature_name=plain_names(names),
         categorical_feature=list(categorical),
         params=params,
         free_raw_data=True,
@@ -108,6 +108,6 @@ def read_booster(text: str) -> Any:
     return lgb.Booster(model_str=text)
 
 
-def _plain(names: Sequence[str]) -> list[str]:
+def plain_names(names: Sequence[str]) -> list[str]:
     """Return unique column names without the signs that LightGBM refuses."""
     return [f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}__{i}" for i, name in enumerate(names)]

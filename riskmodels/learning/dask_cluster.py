@@ -1,0 +1,159 @@
+"""A Dask cluster whose workers each keep one part, and that says so when one of them is lost."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+
+from riskmodels import __version__
+from riskmodels.errors import RiskModelsError, SpecError
+from riskmodels.learning.dask_parts import free_port, grow, sample_of, version_of
+
+__all__ = ["Cluster", "open_cluster"]
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_ANSWER = 10
+SAMPLE = 100_000  # rows from which the bins are taken
+NETWORK = re.compile(r"\[(machines|local_listen_port|num_machines|time_out): [^\]]*\]\n")
+
+
+class Cluster:
+    """The workers of a scheduler, in a fixed order; each holds the part of its number.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Used by nothing else: it is closed when a worker is lost.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.workers: list[str] = sorted(client.ncores())
+        if not self.workers:
+            raise SpecError(
+                f"the Dask scheduler {client.scheduler.address} has no worker\n"
+                "Fix: start some: dask worker tcp://HOST:8786"
+            )
+        for worker, version in zip(self.workers, self.each(version_of), strict=True):
+            if version != __version__:
+                raise SpecError(
+                    f"this process has riskmodels {__version__} and the worker {worker} has {version}\n"
+                    "Fix: install the same version on every worker"
+                )
+
+    def place(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
+        """Start a function on every worker with the arguments of its number; return the futures."""
+        return [
+            self.client.submit(function, *given, workers=[worker], allow_other_workers=False, pure=False)
+            for worker, given in zip(self.workers, _by_worker(arguments, len(self.workers)), strict=True)
+        ]
+
+    def each(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
+        """Run a function on every worker with the arguments of its number; return the results."""
+        futures = self.place(function, *arguments)
+        return list(self.watched(lambda: self.client.gather(futures)))
+
+    def watched(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns; raise as soon as a worker is lost that it waits for."""
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            while True:
+                try:
+                    return future.result(SECONDS_BETWEEN_LOOKS)
+                except NotYet:
+                    lost = sorted(set(self.workers) - set(self.client.ncores()))
+                except Exception as error:
+                    lost = sorted(set(self.workers) - set(self.client.ncores()))
+                    if not lost:
+                        raise _explained(error) from error
+                if lost:
+                    self.client.close(SECONDS_TO_ANSWER)  # so that nothing waits for what it held
+                    future.exception()
+                    raise RiskModelsError(
+                        f"training stopped: the Dask worker {lost[0]} was lost, and its part of the rows\n"
+                        "Fix: see its log (most often its memory was full: use more workers), and start again"
+                    )
+
+    def boost(
+        self,
+        params: dict[str, Any],
+        designs: Sequence[Any],
+        outcomes: Sequence[np.ndarray],
+        names: Sequence[str],
+        categorical: Sequence[int],
+        rounds: int,
+    ) -> str:
+        """Grow a booster on matrices that the workers hold; return it as text.
+
+        It is what `lightgbm.dask` does: one task on each worker, which LightGBM joins by its own sockets into
+        one data-parallel fit. Here the workers have a fixed order and the same bins, so that the same rows
+        give the same trees, and no category is lost that only some of the workers have.
+        """
+        n, total = len(self.workers), sum(map(len, outcomes))
+        shares = [-(-len(y) * min(SAMPLE, total) // total) for y in outcomes]
+        seeds = [params["seed"] + i for i in range(n)]
+        sample = self.client.scatter(
+            np.concatenate(self.each(sample_of, designs, shares, seeds)), broadcast=True
+        )
+        hosts = [str(urlparse(worker).hostname) for worker in self.workers]
+        ports = self.each(free_port, hosts)
+        machines = [f"{host}:{port}" for host, port in zip(hosts, ports, strict=True)]
+        same = [[value] * n for value in (params, names, categorical, rounds)]
+        grown = self.each(grow, designs, outcomes, [sample] * n, [machines] * n, range(n), *same)
+        # Addresses and ports of this run are no part of a model.
+        return NETWORK.sub("", grown[0])
+
+
+@contextmanager
+def open_cluster(client: Any) -> Iterator[Cluster]:
+    """Connect to a cluster for the time of the block.
+
+    Parameters
+    ----------
+    client : str or distributed.Client
+        The scheduler's address, or a client of it, which is left open.
+
+    Raises
+    ------
+    SpecError
+        Dask is missing, no scheduler answers, or it has no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SpecError(
+            "training on a cluster needs Dask, which is not installed\nFix: pip install 'riskmodels[dask]'"
+        ) from error
+    address = client if isinstance(client, str) else client.scheduler.address
+    security = None if isinstance(client, str) else client.security
+    try:
+        own = Client(address, timeout=SECONDS_TO_ANSWER, security=security, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"no Dask scheduler answers at {address}\nFix: start one (dask scheduler), and name tcp://HOST:8786"
+        ) from error
+    try:
+        yield Cluster(own)
+    finally:
+        own.close(SECONDS_TO_ANSWER)
+
+
+def _by_worker(arguments: Sequence[Sequence[Any]], n: int) -> list[tuple[Any, ...]]:
+    return [tuple(argument[i] for argument in arguments) for i in range(n)]
+
+
+def _explained(error: Exception) -> Exception:
+    if isinstance(error, RiskModelsError):
+        return error
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    fix = (
+        "install the same riskmodels in the Python of every worker"
+        if isinstance(error, ImportError)
+        else "see that every worker reads the paths given here, and the workers' logs"
+    )
+    return RiskModelsError(f"training failed on the Dask cluster: {said[:300]}\nFix: {fix}")
