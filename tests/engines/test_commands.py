@@ -1,5 +1,6 @@
 """What runs on Spark gives what runs here, byte for byte: on two local processes and on a cluster of two."""
 
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from polars.testing import assert_frame_equal
 
 from riskmodels.benchmarks import benchmark
 from riskmodels.cohorts import build_cohort
-from riskmodels.engines import Engine
+from riskmodels.engines import Engine, ShardFunction
+from riskmodels.features import writing
 from riskmodels.history import History
 from riskmodels.pipeline import write_training_set
 from riskmodels.scoring import score
@@ -45,6 +47,40 @@ def test_features(spark: Engine, history: History, tmp_path: Path, as_of: date |
         )
     assert pl.read_parquet(tmp_path / "here.parquet").height > 100
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
+def test_features_computes_only_what_is_missing(
+    spark: Engine, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file begun here and killed is taken up by the cluster, and ends with the same bytes."""
+    task = "readmission-30d"
+    write_training_set(task, history.path, tmp_path / "here.parquet")
+
+    def killed(path: Path, work: object, frames: Iterator[pl.DataFrame], cases: pl.DataFrame) -> None:
+        list(frames)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "SECONDS_TO_LOSE", 0.0)
+        patched.setattr(writing, "_assemble", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_training_set(task, history.path, tmp_path / "there.parquet")
+    parts = tmp_path / "there.parquet.parts"
+    (parts / "shard=001.arrow").unlink()
+    assert any(parts.glob("*.arrow"))
+    asked = []
+    run = spark.run
+
+    def counted(function: ShardFunction, shards: Mapping[int, pl.DataFrame | None], what: str, **more: str):
+        if what == "Building features":
+            asked.extend(shards)
+        return run(function, shards, what, **more)
+
+    monkeypatch.setattr(spark, "run", counted)
+    write_training_set(task, history.path, tmp_path / "there.parquet", engine=spark)
+    assert asked == [1]
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+    assert not parts.exists()
 
 
 def test_score(spark: Engine, history: History, model_folder: Path, tmp_path: Path) -> None:

@@ -60,8 +60,11 @@ slow = settings(
 )
 
 
-def store(folder, encounters, events, n_shards):
-    """Write rows of hand-built tables as a history and return it."""
+def store(folder, encounters, events, n_shards, deliveries=None):
+    """Write rows of hand-built tables as a history and return it.
+
+    `deliveries` says how many encounters, and which events, come in a first file, before the others.
+    """
     people = [
         {"person_id": f"p{n}", "birth_date": date(1950, 1, 1), "sex": "female"}
         for n in range(strategies.N_PERSONS)
@@ -82,15 +85,17 @@ def store(folder, encounters, events, n_shards):
         }
         for row in events
     ]
+    cut, early = deliveries or (len(stays), [True] * len(facts))
+    first = stays[:cut], [row for row, now in zip(facts, early, strict=True) if now]
+    second = stays[cut:], [row for row, now in zip(facts, early, strict=True) if not now]
     parts = [Part("person", pl.DataFrame(people), "p")]
     parts += [
-        Part(t, pl.DataFrame(rows, infer_schema_length=None), t) for t, rows in tables(stays, facts) if rows
+        Part(t, pl.DataFrame(rows, infer_schema_length=None), f"{t} {n}")
+        for n, delivery in enumerate((first, second))
+        for t, rows in zip(("encounter", "event"), delivery, strict=True)
+        if rows
     ]
     return write_history(parts, folder, source_format="test", shards=n_shards)
-
-
-def tables(stays, facts):
-    return ("encounter", stays), ("event", facts)
 
 
 def stored_cases(history, rows):
