@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from riskmodels.cli_options import PATH, as_of_option
+from riskmodels.cli_options import DATE, PATH, as_of_option
 
 __all__ = ["COMMANDS"]
 
@@ -56,4 +56,149 @@ def hcc(
     click.echo(scores.to_text())
 
 
-COMMANDS = (hcc,)
+@click.command()
+@click.argument("history", type=PATH)
+@click.option("--year", type=int, required=True, help="Performance year.")
+@click.option("--base-years", metavar="YEAR,...", help="Benchmark years.  [default: up to three before]")
+@click.option("--weights", metavar="SHARE,...", help="Weights of the benchmark years.  [default: equal]")
+@click.option("--by", default="provider_id", show_default=True, help="Column that names the panel.")
+@click.option("--members", type=PATH, help="File: person_id, the column of --by, and where it changes year.")
+@click.option("--model", type=PATH, help="Folder of a model of expected cost, as the measure of risk.")
+@click.option(
+    "--risk",
+    type=click.Choice(["model", "hcc", "demographics", "none"]),
+    help="What says how costly patients are.  [default: the model, else the HCC score]",
+)
+@click.option("--risk-cap", type=float, help="The most that risk may rise: 0.03 in shared savings.")
+@click.option("--trend", type=PATH, help="File: year, enrolment (or all), factor.  [default: everyone's]")
+@click.option(
+    "--credibility",
+    type=click.Choice(["buhlmann", "limited", "none"]),
+    default="buhlmann",
+    show_default=True,
+    help="How far a panel's own history counts.",
+)
+@click.option("--no-completion", is_flag=True, help="Take the claims as they are known.")
+@click.option(
+    "--out", type=PATH, required=True, help="FILE.parquet or FILE.csv, as `riskmodels pay` reads it."
+)
+@as_of_option
+@click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--keep-small-cells", is_flag=True, help="Withhold nothing: to settle a payment inside the house."
+)
+def panel(
+    history: Path,
+    year: int,
+    base_years: str | None,
+    weights: str | None,
+    by: str,
+    members: Path | None,
+    model: Path | None,
+    risk: str | None,
+    risk_cap: float | None,
+    trend: Path | None,
+    credibility: str,
+    no_completion: bool,
+    out: Path,
+    as_of: datetime | None,
+    draws: int,
+    seed: int,
+    keep_small_cells: bool,
+) -> None:
+    """Benchmark what panels of patients cost in a year (for mssp, aco-reach)."""
+    from riskmodels.benchmarks.panel import panel_benchmark
+    from riskmodels.benchmarks.tables import read_frame
+    from riskmodels.history import open_history
+
+    factors = None
+    if trend is not None:
+        rows = read_frame(trend, ("year", "enrolment", "factor")).select("year", "enrolment", "factor")
+        factors = {(int(when), str(group)): float(factor) for when, group, factor in rows.iter_rows()}
+    made = panel_benchmark(
+        open_history(history, as_of=as_of),
+        year,
+        base_years=None
+        if base_years is None
+        else [int(when) for when in _numbers(base_years, "--base-years")],
+        weights=None if weights is None else _numbers(weights, "--weights"),
+        by=by,
+        members=None if members is None else read_frame(members, ("person_id", by)),
+        model=model,
+        risk=risk,
+        risk_cap=risk_cap,
+        trend=factors,
+        credibility=credibility,
+        completion=not no_completion,
+        n_draws=draws,
+        seed=seed,
+        suppress=not keep_small_cells,
+    )
+    made.write(out)
+    click.echo(made.to_text())
+
+
+@click.command()
+@click.argument("episodes", type=PATH)
+@click.option("--from", "start", type=DATE, metavar="DATE", required=True, help="First day of performance.")
+@click.option(
+    "--discount", type=float, default=0.0, show_default=True, help="The program's share, such as 0.02."
+)
+@click.option("--trend", type=float, help="Growth from the baseline.  [default: all participants', as seen]")
+@click.option("--trend-cap", type=float, help="The most that the trend seen may differ from 1, such as 0.03.")
+@click.option(
+    "--credibility",
+    type=click.Choice(["none", "buhlmann"]),
+    default="none",
+    show_default=True,
+    help="Whether a participant's own baseline counts.",
+)
+@click.option(
+    "--out", type=PATH, required=True, help="FILE.parquet or FILE.csv, as `riskmodels pay` reads it."
+)
+@click.option("--draws", type=click.IntRange(min=0), default=200, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def prices(
+    episodes: Path,
+    start: datetime,
+    discount: float,
+    trend: float | None,
+    trend_cap: float | None,
+    credibility: str,
+    out: Path,
+    draws: int,
+    seed: int,
+) -> None:
+    """Price EPISODES on those before a day (for team, cjr, bpci-advanced).
+
+    EPISODES is what `riskmodels episodes` wrote; those of the performance period are written with their target
+    prices.
+    """
+    from riskmodels.benchmarks.tables import read_frame
+    from riskmodels.benchmarks.target_prices import target_prices
+
+    made = target_prices(
+        read_frame(episodes),
+        start.date(),
+        discount=discount,
+        trend=trend,
+        trend_cap=trend_cap,
+        credibility=credibility,
+        n_draws=draws,
+        seed=seed,
+    )
+    made.write(out)
+    click.echo(made.to_text())
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no list of numbers, such as 2021,2022", param_hint=option
+        ) from None
+
+
+COMMANDS = (hcc, panel, prices)

@@ -10,6 +10,7 @@ from riskmodels.cli_options import PATH
 __all__ = ["PROGRAMS", "PROGRAM_OPTIONS", "episodes", "pay"]
 
 PROGRAM_OPTIONS = {
+    "acos": "mssp, aco-reach on a panel benchmark: file of aco_id, track or arrangement, quality.",
     "base_payments": "hrrp, hac, hvbp: file of base operating payments, for dollars.",
     "benchmark": "mssp: file of what the ACOs' benchmarks are made of, to rebuild them.",
     "bid": "ma-capitation: the plan's standardised bid, dollars a member and month.",
@@ -32,7 +33,8 @@ PROGRAMS = {
     "--drg-ratios and --peer-groups [--base-payments, --neutrality-modifier]",
     "hvbp": "CMS's four domain files [--base-payments, --slope]",
     "hac": "CMS's HAC Reduction Program file [--base-payments, --cutoff]",
-    "mssp": "CMS's public use file of a performance year [--benchmark, --revenue]",
+    "mssp": "CMS's public use file of a performance year, or a panel benchmark with --acos "
+    "[--benchmark, --revenue]",
     "aco-reach": "the model's results (.json or .csv), capitation, stop-loss [--equity-adjustment]",
     "mips": "a clinician a row: quality, cost, improvement_activities, promoting_interoperability; "
     "or a measure a row [--scaling-factor]",

@@ -69,7 +69,7 @@ def panel_draws(data: PersonYears, drawn: np.ndarray, by: str, shown: np.ndarray
 
 
 def panel_by_category(data: PersonYears, best: Expectation, by: str, shown: np.ndarray) -> pl.DataFrame:
-    """Return the panels' figures by enrolment category, cells of fewer than 11 persons withheld, and what tells them."""
+    """Return the panels' figures by enrolment category, small cells withheld."""
     panels, _, categories = data.shape
     now = (data.year == len(data.years) - 1) & (data.panel >= 0)
     place = data.panel[now] * categories + data.category[now]

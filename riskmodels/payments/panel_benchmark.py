@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments.drawn import Drawn, draws_beside, factors_of
-from riskmodels.payments.program import Inputs, Program
+from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.reading import Table, read_table
 from riskmodels.payments.rules import Rules
 
@@ -134,6 +134,26 @@ class OfPanels(Drawn):
         }
         return replace(found, frames=frames, draws=factors_of(path, panels, "aco_id"))
 
+    def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
+        """Settle as `Drawn` does, but refuse an ACO of whom nothing tells from where on savings count.
+
+        Raises
+        ------
+        DataError
+            A two-sided ACO chooses its minimum savings rate, and the companion does not say it.
+        """
+        found = super().settle(inputs, rules)
+        if "minimum_savings_rate" in found.frame.columns:
+            unknown = found.frame.filter(pl.col("minimum_savings_rate").is_null())[self.entity]
+            if len(unknown):
+                raise DataError(
+                    f"no minimum savings rate of {len(unknown)} ACOs, such as {unknown[0]!r}: a two-sided "
+                    "one chooses it",
+                    column="minimum_savings_rate",
+                    fix="give it in the file of --acos, such as 0.02",
+                )
+        return found
+
     def after_scaling(self, frames: dict[str, pl.DataFrame], before: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Let the benchmark of ACO REACH follow the one before discount and withhold."""
         if "benchmark_before_discount" not in before.columns:
@@ -146,8 +166,10 @@ class OfPanels(Drawn):
 class OfEpisodes(Drawn):
     """A bundle settled on episodes whose target prices and costs have draws, a participant a row."""
 
-    table = "episodes"
-    scaled: ClassVar[Mapping[str, str]] = {"expected": "target_price", "observed": "cost"}
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.table = "episodes"
+        self.scaled = {"expected": "target_price", "observed": "cost"}
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read the episodes as the program does, and the draws beside them."""
