@@ -107,7 +107,7 @@ def panel(
     seed: int,
     keep_small_cells: bool,
 ) -> None:
-    """Benchmark what panels of patients cost in a year (for mssp, aco-reach)."""
+    """Benchmark what panels of patients cost in a year."""
     from riskmodels.benchmarks.panel import panel_benchmark
     from riskmodels.benchmarks.tables import read_frame
     from riskmodels.history import open_history
@@ -170,10 +170,10 @@ def prices(
     draws: int,
     seed: int,
 ) -> None:
-    """Price EPISODES on those before a day (for team, cjr, bpci-advanced).
+    """Price bundled-payment EPISODES on those before a day.
 
-    EPISODES is what `riskmodels episodes` wrote; those of the performance period are written with their target
-    prices.
+    EPISODES is what `riskmodels episodes` wrote; those of the performance period are written with their
+    target prices, for team, cjr and bpci-advanced.
     """
     from riskmodels.benchmarks.tables import read_frame
     from riskmodels.benchmarks.target_prices import target_prices

@@ -35,7 +35,8 @@ PROGRAMS = {
     "hac": "CMS's HAC Reduction Program file [--base-payments, --cutoff]",
     "mssp": "CMS's public use file of a performance year, or a panel benchmark with --acos "
     "[--benchmark, --revenue]",
-    "aco-reach": "the model's results (.json or .csv), capitation, stop-loss [--equity-adjustment]",
+    "aco-reach": "the model's results (.json or .csv), capitation, stop-loss; or a panel benchmark "
+    "with --acos [--equity-adjustment]",
     "mips": "a clinician a row: quality, cost, improvement_activities, promoting_interoperability; "
     "or a measure a row [--scaling-factor]",
     "ma-capitation": "members: member_id, county, months, raw_v28; --county-rates [--bid, --stars]",
