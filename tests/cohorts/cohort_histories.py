@@ -11,6 +11,7 @@ from riskmodels.history import Shard
 from riskmodels.history.schema import STORED
 
 DAY_0 = date(2024, 3, 10)
+CODED = ("diagnosis", "procedure", "others")
 
 
 def day(number: int) -> date:
@@ -33,7 +34,10 @@ class Patient:
     encounters: list[dict[str, Any]] = field(default_factory=list)
 
     def encounter(self, kind: str, start: float, end: float, **facts: Any) -> "Patient":
-        """Add an encounter; `diagnosis` and `procedure` are (code system, code)."""
+        """Add an encounter.
+
+        `diagnosis` (the principal one) and `procedure` are (code system, code), `others` a list of more.
+        """
         self.encounters.append({"kind": kind, "start": start, "end": end, **facts})
         return self
 
@@ -66,7 +70,7 @@ def make_shard(*patients: Patient, number_from: int = 0) -> tuple[Shard, pl.Data
             for first, last in patient.covered
         ]
         for place, entry in enumerate(patient.encounters):
-            facts = {key: value for key, value in entry.items() if key not in ("diagnosis", "procedure")}
+            facts = {key: value for key, value in entry.items() if key not in CODED}
             encounters.append(
                 {
                     "encounter_id": f"P{patient.person}-{place}",
@@ -88,6 +92,17 @@ def make_shard(*patients: Patient, number_from: int = 0) -> tuple[Shard, pl.Data
                 }
                 for kind in ("diagnosis", "procedure")
                 if kind in entry
+            ]
+            events += [
+                {
+                    "person": patient.person,
+                    "time": instant(entry["end"]),
+                    "kind": "procedure" if other[0].endswith("PCS") else "diagnosis",
+                    "code": codes.setdefault(other, len(codes)),
+                    "position": place + 2,
+                    "encounter": number,
+                }
+                for place, other in enumerate(entry.get("others", []))
             ]
             number += 1
     shard = Shard(

@@ -9,6 +9,7 @@ import pytest
 from cohort_histories import Patient, day, instant, make_shard
 
 from riskmodels.cohorts import CASES, Task, load_task, shard_cases
+from riskmodels.errors import SpecError
 
 READMISSION = load_task("readmission-30d")
 ED_VISIT = load_task("ed-visit-30d")
@@ -267,7 +268,7 @@ def test_scoring_takes_everyone_whose_past_is_known() -> None:
     scored, fewer = shard_cases(READMISSION, shard, vocabulary=vocabulary, require_follow_up=False)
     assert scored.equals(followed)
     assert scored["censored"].to_list() == [True]
-    assert steps["stays"].to_list() == [1, 1, 1, 1, 1, 1, 1, 0]
+    assert steps["stays"].to_list() == [1, 1, 1, 1, 1, 1, 1, 1, 0]
     assert fewer.equals(steps.head(-1))
 
 
@@ -280,15 +281,18 @@ def test_the_attrition_counts_who_was_left_out_at_each_step() -> None:
         Patient(4, covered=[(-10, 100)]).stay(0, 5),
         Patient(5, covered=[(-400, 10)]).stay(0, 5),
         Patient(6).stay(5, 0).ed(3),
+        Patient(7).stay(0, 5, "330154"),
+        Patient(8).stay(0, 5, diagnosis=("ICD10CM", "C34.90")),
     )
     _, attrition = shard_cases(READMISSION, shard, vocabulary=vocabulary)
     assert attrition.rows() == [
-        ("inpatient encounters", 8),
-        ("with an end that is not before the start", 7),
-        ("stays, once their segments are joined", 6),
-        ("discharged alive", 5),
-        ("not against medical advice", 4),
-        ("not for cancer treatment, rehabilitation, psychiatric", 3),
+        ("inpatient encounters", 10),
+        ("with an end that is not before the start", 9),
+        ("stays, once their segments are joined", 8),
+        ("discharged alive", 7),
+        ("not against medical advice", 6),
+        ("not in one of 11 excluded facilities", 5),
+        ("not for cancer, cancer treatment, rehabilitation, psychiatric", 3),
         ("covered from 365 days before admission to discharge", 2),
         ("followed up for 30 days", 1),
     ]
@@ -299,3 +303,81 @@ def test_patients_without_encounters_give_an_empty_table_of_the_right_types(task
     cases = cases_of(Patient(), task)
     assert cases.is_empty()
     assert dict(cases.schema) == CASES
+
+
+@pytest.mark.parametrize(
+    ("choice", "facts", "planned"),
+    [
+        (True, {"diagnosis": ("ICD9CM", "715.36")}, True),
+        (False, {"diagnosis": ("ICD9CM", "715.36")}, False),
+        (True, {"diagnosis": ("ICD9CM", "410.71")}, False),
+        (True, {"diagnosis": ("ICD9CM", "715.36"), "procedure": ("ICD9PCS", "8154")}, True),
+        (True, {"diagnosis": ("ICD10CM", "M17.11"), "procedure": ("ICD10PCS", "5A1D70Z")}, False),
+        (False, {"diagnosis": ("ICD10CM", "M17.11"), "procedure": ("ICD10PCS", "0SRC0J9")}, True),
+    ],
+    ids=["stands in", "does not stand in", "acute", "ICD-9-CM", "coded, never planned", "coded, planned"],
+)
+def test_an_elective_admission_stands_in_for_procedures_that_are_not_coded(
+    choice: bool, facts: dict[str, Any], planned: bool
+) -> None:
+    patient = Patient().stay(0, 5).stay(20, 22, admission_type="elective", **facts)
+    task = replace(READMISSION, outcome=replace(READMISSION.outcome, elective=choice))
+    assert labels(patient, task)[0] == (0 if planned else 1)
+
+
+def test_a_procedure_that_another_segment_of_the_readmission_has_does_not_make_it_planned() -> None:
+    """The algorithm looks at the claim that began the readmission."""
+    hip = {"diagnosis": ("ICD10CM", "M16.11"), "procedure": ("ICD10PCS", "0SR9019")}
+    assert labels(Patient().stay(0, 5).stay(20, 22, "B").stay(22, 25, "C", **hip))[0] == 1
+    assert labels(Patient().stay(0, 5).stay(20, 22, "B", **hip).stay(22, 25, "C"))[0] == 0
+
+
+def test_a_facility_that_the_task_excludes_makes_no_case_but_takes_readmissions() -> None:
+    patient = Patient().stay(0, 5, "330154").stay(20, 22, "A").stay(40, 41, "330154")
+    assert cases_of(patient)["facility_id"].to_list() == ["A"]
+    assert labels(patient) == [1]
+
+
+def test_a_diagnosis_that_is_dated_after_the_stay_puts_it_in_no_cohort() -> None:
+    task = load_task("readmission-30d-copd")
+    shard, vocabulary = make_shard(
+        Patient().stay(0, 5, diagnosis=("ICD10CM", "J96.01"), others=[("ICD10CM", "J44.1")])
+    )
+    assert shard_cases(task, shard, vocabulary=vocabulary)[0].height == 1
+    late = pl.col("position") == 2
+    event = shard.event.with_columns(time=pl.when(late).then(instant(5.25)).otherwise("time"))
+    assert shard_cases(task, replace(shard, event=event), vocabulary=vocabulary)[0].is_empty()
+
+
+@pytest.mark.parametrize(("days", "kept"), [(0, [0, 10, 41]), (5, [0, 41]), (30, [0, 41]), (31, [0])])
+def test_stays_within_so_many_days_of_a_case_make_none(days: int, kept: list[int]) -> None:
+    """Counted from the discharge of the last stay that was a case: here 5, then 31 days."""
+    patient = Patient().stay(-5, 0).stay(5, 10).stay(31, 41)
+    found = cases_of(patient, with_index(days_apart=days))["index_time"].to_list()
+    assert found == [instant(last) for last in kept]
+
+
+def test_the_specialty_cohorts_share_out_the_cases_of_the_whole() -> None:
+    """No case is of two cohorts, and one with a listed diagnosis or operation is of one."""
+    stays = [
+        ({"diagnosis": ("ICD10CM", "N39.0")}, 1),
+        ({"diagnosis": ("ICD10CM", "I50.9")}, 1),
+        ({"diagnosis": ("ICD10CM", "I21.4")}, 1),
+        ({"diagnosis": ("ICD10CM", "I63.9")}, 1),
+        ({"diagnosis": ("ICD10CM", "I50.9"), "procedure": ("ICD10PCS", "0DTJ4ZZ")}, 1),
+        ({"diagnosis": ("ICD9CM", "428.0"), "drg": "291"}, 1),
+        ({"diagnosis": ("ICD9CM", "715.36"), "drg": "470"}, 1),
+        ({"diagnosis": ("ICD10CM", "O80")}, 0),
+        ({}, 0),
+    ]
+    names = ("medicine", "surgery", "cardiorespiratory", "cardiovascular", "neurology")
+    for facts, expected in stays:
+        patient = Patient().stay(0, 5, **facts)
+        assert cases_of(patient).height == 1
+        found = [cases_of(patient, load_task(f"readmission-30d-{name}")).height for name in names]
+        assert sum(found) == expected, facts
+
+
+def test_a_cohort_that_there_is_not_is_refused_with_a_hint() -> None:
+    with pytest.raises(SpecError, match=r"index.cohort has no 'heart-failure'.*did you mean 'heart_failure'"):
+        with_index(cohort="heart-failure")

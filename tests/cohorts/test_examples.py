@@ -11,7 +11,7 @@ from riskmodels.cohorts import load_task, shard_cases, task_names
 from riskmodels.history.schema import DISCHARGE_DISPOSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
-ENCOUNTER = re.compile(r"^(?P<where>ED|[A-Z?]) (?P<start>-?\d+)(?:-(?P<end>\d+))?(?P<words>( \S+)*)$")
+ENCOUNTER = re.compile(r"^(?P<where>ED|[A-Z?]) (?P<start>-?\d+)(?:-(?P<end>-?\d+))?(?P<words>( \S+)*)$")
 COVERED = re.compile(r"^covered (-?\d+)\.\.(-?\d+)$")
 
 
@@ -65,6 +65,14 @@ def read_words(words: list[str]) -> dict:
             facts["admission_type"] = word
         elif word.startswith("ICD10PCS:"):
             facts["procedure"] = ("ICD10PCS", word.removeprefix("ICD10PCS:"))
+        elif word.startswith("DRG:"):
+            facts["drg"] = word.removeprefix("DRG:")
+        elif word.startswith("from:"):
+            facts["admission_source"] = word.removeprefix("from:")
+        elif word.startswith("+"):
+            system = "ICD10PCS" if word.startswith("+ICD10PCS:") else "ICD10CM"
+            code = word.removeprefix("+").removeprefix("ICD10PCS:")
+            facts.setdefault("others", []).append((system, code))
         else:
             facts["diagnosis"] = ("ICD10CM", word)
     return facts
