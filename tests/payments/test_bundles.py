@@ -189,9 +189,25 @@ class TestJointReplacement:
         assert result.frame["payment"][0] == pytest.approx(payment)
         assert result.unverified == ()
 
-    def test_the_years_of_the_extension_say_what_could_not_be_read(self, settle: Settle) -> None:
-        result = settle("cjr", 2023, [(1_000_000, 900_000)], 16)
-        assert {"payment_discount", "repayment_discount", "stop_gain"} <= set(result.unverified)
+    @pytest.mark.parametrize(
+        ("score", "cost", "rural", "payment"),
+        [
+            # 42 CFR 510.315(f)(2) and 510.305(m)(1)(vii): 1.5 and 3 points off, limits of 20 and 5 percent.
+            (5.0, 960_000, 0, 10_000),
+            (6.9, 960_000, 0, 25_000),
+            (15.1, 960_000, 0, 40_000),
+            (15.1, 100_000, 0, 200_000),
+            (6.9, 2_000_000, 0, -0.20 * 985_000),
+            (6.9, 2_000_000, 1, -0.05 * 985_000),
+        ],
+        ids=str,
+    )
+    def test_the_years_of_the_extension(
+        self, settle: Settle, score: float, cost: float, rural: int, payment: float
+    ) -> None:
+        result = settle("cjr", 2023, [(1_000_000, cost)], score, rural=rural)
+        assert result.frame["payment"][0] == pytest.approx(payment)
+        assert result.unverified == ("repayment_discount",)
 
     def test_costs_between_the_two_targets_pay_and_owe_nothing(self, settle: Settle) -> None:
         assert settle("cjr", 2018, [(1_000_000, 985_000)], 10).frame["payment"].to_list() == [0]
