@@ -143,18 +143,29 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
 @click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
 @as_of_option
 @click.option("--role", type=click.Choice(["predict", "adjust"]), help="Only features of this role.")
+@click.option(
+    "--features", "chosen", type=PATH, help="A feature set, YAML or JSON.  [default: the standard one]"
+)
 @engine_options
 def features(
-    task: str, history: Path, out: Path, as_of: datetime | None, role: str | None, engine: "Engine"
+    task: str,
+    history: Path,
+    out: Path,
+    as_of: datetime | None,
+    role: str | None,
+    chosen: Path | None,
+    engine: "Engine",
 ) -> None:
     """Write the training set of a TASK.
 
     A row an index case, with label and features. TASK is a name that `riskmodels tasks` lists, or a .yaml
     file.
     """
+    from riskmodels.features import FeatureSet
     from riskmodels.pipeline import write_training_set
 
-    click.echo(write_training_set(task, history, out, as_of=as_of, role=role, engine=engine))
+    given = None if chosen is None else FeatureSet.read(chosen)
+    click.echo(write_training_set(task, history, out, as_of=as_of, role=role, features=given, engine=engine))
 
 
 @main.command()
@@ -169,6 +180,9 @@ def features(
 @click.option("--out", type=PATH, help="Also write the model to this folder.")
 @click.option("--promote", is_flag=True, help="Promote the model to champion if it passes the gate.")
 @click.option("--concurrent", is_flag=True, help="cost-12m: expect a year's cost from its own diagnoses.")
+@click.option("--features", type=PATH, help="Read the features that `riskmodels features` wrote.")
+@click.option("--scheduler", metavar="URL", help="Fit on a Dask cluster: tcp://HOST:8786, with --features.")
+@engine_options
 def train(
     task: str,
     history: Path,
@@ -179,10 +193,15 @@ def train(
     out: Path | None,
     promote: bool,
     concurrent: bool,
+    features: Path | None,
+    scheduler: str | None,
+    engine: "Engine",
 ) -> None:
     """Train, evaluate and register a model of a TASK.
 
-    TASK is a name that `riskmodels tasks` lists, or a .yaml file.
+    TASK is a name that `riskmodels tasks` lists, or a .yaml file. With --engine spark index cases and
+    features are built on the cluster, and the model is fitted here. With --scheduler it is fitted on a Dask
+    cluster, evaluated and written to --out; it is not registered.
     """
     from riskmodels.cohorts import load_task
     from riskmodels.pipeline import train as run
@@ -193,6 +212,23 @@ def train(
         options = {"config": config, "as_of": as_of, "seed": seed, "out": out}
         click.echo(train_from_command_line(task, history, **options, concurrent=concurrent, promote=promote))
         return
+    if scheduler is not None:
+        from riskmodels.pipeline.cluster import from_command_line
+
+        click.echo(
+            from_command_line(
+                task,
+                history,
+                scheduler,
+                config=config,
+                seed=seed,
+                as_of=as_of,
+                features=features,
+                out=out,
+                promote=promote,
+            )
+        )
+        return
     trained = run(
         task,
         history,
@@ -202,6 +238,8 @@ def train(
         tracking_uri=tracking_uri,
         out=out,
         promote=promote,
+        features=features,
+        engine=engine,
     )
     click.echo(trained.to_text())
 

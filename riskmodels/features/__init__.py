@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from riskmodels.features.build import FeatureFrame, build_features, build_shard_features
     from riskmodels.features.plan import Plan, make_plan
     from riskmodels.features.registering import register_aggregation
-    from riskmodels.features.writing import read_features, write_features
+    from riskmodels.features.writing import describe_features, read_features, write_features
 
 __all__ = [
     "Any",
@@ -48,6 +48,7 @@ __all__ = [
     "Window",
     "build_features",
     "build_shard_features",
+    "describe_features",
     "make_plan",
     "read_features",
     "register_aggregation",
@@ -62,6 +63,7 @@ _HOMES = {
     "build_features": "build",
     "build_shard_features": "build",
     "make_plan": "plan",
+    "describe_features": "writing",
     "read_features": "writing",
     "register_aggregation": "registering",
     "write_features": "writing",

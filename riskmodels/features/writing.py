@@ -37,7 +37,7 @@ from riskmodels.files import PARTIAL, atomic_file
 from riskmodels.history import History
 from riskmodels.progress import track
 
-__all__ = ["read_features", "write_features"]
+__all__ = ["describe_features", "read_features", "write_features"]
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,23 @@ def read_features(path: str | Path) -> FeatureFrame:
     DataError
         The file is missing, is no Parquet file, or was not written by `write_features`.
     """
+    columns, sparse_columns = describe_features(path)
+    lists = [COLUMNS, VALUES] if sparse_columns else []
+    frame = pl.read_parquet(path, columns=["index_id", *(column.name for column in columns), *lists])
+    sparse = from_lists(frame, len(sparse_columns)) if sparse_columns else None
+    return FeatureFrame(
+        frame.select("index_id", *(_as_built(column) for column in columns)), columns, sparse, sparse_columns
+    )
+
+
+def describe_features(path: str | Path) -> tuple[list[FeatureColumn], list[FeatureColumn]]:
+    """Return what each column of a file of `write_features` is: those of its table, the sparse ones.
+
+    Raises
+    ------
+    DataError
+        As `read_features`.
+    """
     path = Path(path)
     try:
         metadata = pq.read_schema(path).metadata or {}
@@ -142,12 +159,7 @@ def read_features(path: str | Path) -> FeatureFrame:
     columns, sparse_columns = (
         [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
     )
-    lists = [COLUMNS, VALUES] if sparse_columns else []
-    frame = pl.read_parquet(path, columns=["index_id", *(column.name for column in columns), *lists])
-    sparse = from_lists(frame, len(sparse_columns)) if sparse_columns else None
-    return FeatureFrame(
-        frame.select("index_id", *(_as_built(column) for column in columns)), columns, sparse, sparse_columns
-    )
+    return columns, sparse_columns
 
 
 @dataclass(frozen=True)

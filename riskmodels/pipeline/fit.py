@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from riskmodels.history import History
     from riskmodels.learning.bundle import ModelBundle
 
-__all__ = ["Fitted", "fit", "hold_out"]
+__all__ = ["Fitted", "fit", "hold_out", "interval_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Fitted:
     held_out: pl.DataFrame = field(repr=False)
 
 
-def hold_out(data: TrainingSet, plan: TrainingPlan) -> pl.Series:
+def hold_out(cases: pl.DataFrame, plan: TrainingPlan) -> pl.Series:
     """Return ``train`` or ``test`` for each case, null for those that belong to neither.
 
     By patient: all cases of a patient go to one side. By time: the latest share of the cases, of patients
@@ -67,16 +67,16 @@ def hold_out(data: TrainingSet, plan: TrainingPlan) -> pl.Series:
 
     if plan.split == "patient":
         shares = {"train": 1 - plan.test_fraction, "test": plan.test_fraction}
-        split = split_by_patient(data.cases, shares, seed=plan.seed)
+        split = split_by_patient(cases, shares, seed=plan.seed)
     else:
-        times = data.cases["index_time"].sort()
+        times = cases["index_time"].sort()
         cutoff = times[int(len(times) * (1 - plan.test_fraction))]
-        split = split_by_time(data.cases, cutoff, new_patients_only=True)
+        split = split_by_time(cases, cutoff, new_patients_only=True)
     for part in ("train", "test"):
-        outcomes = data.cases.filter(split == part)["label"].sum() or 0
+        outcomes = cases.filter(split == part)["label"].sum() or 0
         if outcomes < FEWEST_OUTCOMES:
             raise SpecError(
-                f"fewer than {FEWEST_OUTCOMES} outcomes in the {part} part of {data.cases.height} cases: too "
+                f"fewer than {FEWEST_OUTCOMES} outcomes in the {part} part of {cases.height} cases: too "
                 "few to learn from.\nFix: ingest more patients, or change test_fraction in model.yaml."
             )
     return split
@@ -90,7 +90,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     from riskmodels.learning.contract import DataContract
     from riskmodels.learning.tuning import history_parameters
 
-    split = hold_out(data, plan)
+    split = hold_out(data.cases, plan)
     history = data.history
     columns = data.features.columns
     table = data.features.frame.drop("index_id")
@@ -131,7 +131,8 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
             "riskmodels_version": __version__,
             "trained_on": {key: summary[key] for key in _TRAINED_ON},
             "metrics": {
-                name: _interval(evaluation, name) for name in ("auroc", "auprc", "brier", "calibration_slope")
+                name: interval_of(evaluation, name)
+                for name in ("auroc", "auprc", "brier", "calibration_slope")
             },
         },
     )
@@ -177,7 +178,8 @@ def _groups(cases: pl.DataFrame, history: "History") -> dict[str, pl.Series]:
     return {name: values for name, values in groups.items() if values.n_unique() > 1}
 
 
-def _interval(evaluation: "Evaluation", name: str) -> dict[str, float]:
+def interval_of(evaluation: "Evaluation", name: str) -> dict[str, float]:
+    """Return a metric with its interval as plain data."""
     found = evaluation[name]
     return {"value": found.value, "lower": found.lower, "upper": found.upper}
 

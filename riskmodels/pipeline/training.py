@@ -19,6 +19,7 @@ from riskmodels.pipeline.plan import TrainingPlan
 from riskmodels.pipeline.training_data import training_set
 
 if TYPE_CHECKING:
+    from riskmodels.engines import Engine
     from riskmodels.evaluation import Evaluation
     from riskmodels.history import History
     from riskmodels.learning.bundle import ModelBundle
@@ -82,6 +83,8 @@ def train(
     tracking_uri: str | None = None,
     out: str | Path | None = None,
     promote: bool = False,
+    features: Path | None = None,
+    engine: "Engine | None" = None,
 ) -> Trained:
     """Train, evaluate, log and register a model of a task.
 
@@ -103,6 +106,10 @@ def train(
         Also save the model to this folder.
     promote : bool
         Ask the gate to make it the champion.
+    features : path, optional
+        What `riskmodels features` wrote of the task and history; the features are read and not built anew.
+    engine : Engine, optional
+        Where index cases and features are built: see `riskmodels.engines`. The model is fitted here.
 
     Raises
     ------
@@ -114,9 +121,10 @@ def train(
     from riskmodels.learning.registry import promote as ask_gate
 
     started = time.monotonic()
-    plan = _plan(task, plan, config, seed)
-    _refuse_amounts(plan.task)
-    fitted = fit(training_set(task, history, role=plan.role, as_of=as_of), plan)
+    plan = plan_of(task, plan, config, seed)
+    refuse_amounts(plan.task)
+    data = training_set(task, history, role=plan.role, as_of=as_of, engine=engine, built=features)
+    fitted = fit(data, plan)
     rows = fitted.held_out
     against = compare_with_champion(
         rows["risk"],
@@ -145,7 +153,10 @@ def train(
     return Trained(bundle, fitted, logged, promotion)
 
 
-def _plan(task: str, plan: TrainingPlan | None, config: str | Path | None, seed: int | None) -> TrainingPlan:
+def plan_of(
+    task: str, plan: TrainingPlan | None, config: str | Path | None, seed: int | None
+) -> TrainingPlan:
+    """Return the plan that was asked for; refuse one of another task."""
     from riskmodels.cohorts import load_task
 
     name = load_task(task).name
@@ -156,7 +167,7 @@ def _plan(task: str, plan: TrainingPlan | None, config: str | Path | None, seed:
     return plan if seed is None else replace(plan, seed=seed)
 
 
-def _refuse_amounts(task: str) -> None:
+def refuse_amounts(task: str) -> None:
     """Refuse a task whose outcome is a cost: a classifier cannot learn it."""
     from riskmodels.cohorts import load_task
 

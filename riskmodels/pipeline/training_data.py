@@ -1,7 +1,7 @@
 """The training set of a task: index cases that were observed, their features and their label."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from riskmodels.files import atomic_file
 if TYPE_CHECKING:
     from riskmodels.cohorts import Cohort, Task
     from riskmodels.engines import Engine
-    from riskmodels.features import FeatureFrame, FeatureSet
+    from riskmodels.features import FeatureColumn, FeatureFrame, FeatureSet
     from riskmodels.history import History
 
 __all__ = ["TrainingSet", "training_set", "write_training_set"]
@@ -68,6 +68,7 @@ def training_set(
     role: str | None = None,
     as_of: date | datetime | None = None,
     engine: "Engine | None" = None,
+    built: Path | None = None,
 ) -> TrainingSet:
     """Build the training set of a task.
 
@@ -85,17 +86,56 @@ def training_set(
         Use only what was known then.
     engine : Engine, optional
         Where the shards are read: see `riskmodels.engines`. Default: here.
+    built : path, optional
+        What `write_training_set` wrote of these cases, perhaps on a cluster: the features are read from it.
 
     Raises
     ------
     SpecError
         The history has no index case of the task whose follow-up was observed.
+    DataError
+        `built` holds other features or other cases.
     """
     from riskmodels.features import build_features
 
     cohort, cases, chosen, history = _observed(task, history, features, role, as_of, engine)
-    features_of_cases = build_features(history, cases, chosen, engine=engine)
+    if built is None:
+        features_of_cases = build_features(history, cases, chosen, engine=engine)
+    else:
+        features_of_cases = _read_built(built, cases, chosen)
     return TrainingSet(cases, features_of_cases, chosen, cohort, history)
+
+
+def check_built(path: Path, chosen: "FeatureSet") -> "list[FeatureColumn]":
+    """Return the columns of a features file; refuse one of another feature set."""
+    from riskmodels.features import describe_features
+
+    columns, sparse = describe_features(path)
+    if [column.name for column in (*columns, *sparse)] != [column.name for column in chosen.every_column]:
+        raise DataError(
+            f"holds other features than {chosen.name}",
+            file=path,
+            fix="write it again with riskmodels features, of the same task and role",
+        )
+    return [*columns, *sparse]
+
+
+def _read_built(path: Path, cases: pl.DataFrame, chosen: "FeatureSet") -> "FeatureFrame":
+    """Return the features of a file in the order of the cases."""
+    from riskmodels.features import read_features
+
+    check_built(path, chosen)
+    read = read_features(path)
+    rows = read.frame.select("index_id").with_row_index("row")
+    place = cases.select("index_id").join(rows, on="index_id", how="left", maintain_order="left")["row"]
+    if place.null_count() or read.height != cases.height:
+        raise DataError(
+            f"holds {read.height:,} index cases, and not the {cases.height:,} of this history and task",
+            file=path,
+            fix="write it again with riskmodels features, of the same history, task and --as-of",
+        )
+    sparse = None if read.sparse is None else read.sparse[place.to_numpy()]
+    return replace(read, frame=read.frame[place], sparse=sparse)
 
 
 def _observed(
@@ -134,6 +174,7 @@ def write_training_set(
     *,
     as_of: date | datetime | None = None,
     role: str | None = None,
+    features: "FeatureSet | None" = None,
     engine: "Engine | None" = None,
 ) -> str:
     """Write the training set of a task as Parquet or CSV, by suffix; return a line that sums it up.
@@ -149,8 +190,10 @@ def write_training_set(
             file=out,
             fix="end it in .parquet or .csv",
         )
-    cohort, cases, chosen, opened = _observed(task, history, None, role, as_of, engine)
+    cohort, cases, chosen, opened = _observed(task, history, features, role, as_of, engine)
     if out.suffix == ".csv":
+        if chosen.sparse_columns:
+            raise DataError("CSV has no place for sparse columns", file=out, fix="end it in .parquet")
         built = build_features(opened, cases, chosen, engine=engine)
         frame = TrainingSet(cases, built, chosen, cohort, opened).frame
         with atomic_file(out) as temporary:
