@@ -30,7 +30,8 @@ class MedicareAdvantage(Program):
     entity: ClassVar[str] = "member_id"
     component: ClassVar[str] = "component"
     options: ClassVar[Mapping[str, str]] = {
-        "county_rates": "file: county, and benchmark, or ffs_rate and quartile (1 costliest), double_bonus",
+        "county_rates": "file: county, and benchmark, or ffs_rate and quartile (1 costliest), double_bonus, "
+        "quartile_before, applicable_amount",
         "bid": "the plan's standardised bid, dollars a member and month",
         "stars": "the contract's star rating, 1 to 5; none for a new or small contract",
     }
@@ -176,7 +177,11 @@ def _rebate_share(stars: float | None, rules: Rules) -> tuple[float, str]:
 
 
 def _county_rates(path: Path, rules: Rules, stars: float | None) -> pl.DataFrame:
-    """Return each county's benchmark: as given, or from its fee-for-service rate, quarter and bonus."""
+    """Return each county's benchmark: as given, or from its fee-for-service rate, quarter and bonus.
+
+    42 CFR 422.258(d): where the quarter changed (`quartile_before`) the mean of both percentages applies, and
+    no benchmark is above the `applicable_amount`.
+    """
     table = read_table(path, ("county",))
     county = table.identifiers(table.column("county"))
     given = table.find("benchmark")
@@ -186,17 +191,26 @@ def _county_rates(path: Path, rules: Rules, stars: float | None) -> pl.DataFrame
         return pl.DataFrame({"county": county, "county_benchmark": benchmark, "rate_rule": rule})
     rate = table.number(table.column("ffs_rate"), minimum=1, required=True)
     quartile = table.number(table.column("quartile"), minimum=1, maximum=4, required=True, integer=True)
+    before, ceiling = table.find("quartile_before"), table.find("applicable_amount")
+    blank = pl.Series([None] * len(county), dtype=pl.Float64)
+    last = table.number(before, minimum=1, maximum=4, integer=True).cast(pl.Float64) if before else blank
+    most = table.number(ceiling, minimum=1) if ceiling else blank
     double = table.find("double_bonus")
     twice = table.number(double, minimum=0, maximum=1) == 1 if double else pl.Series([False] * len(county))
     rule = rules["quality_bonus"]
     bonus = rule["unrated"] if stars is None else rule["bonus"] if stars >= rule["stars"] else 0.0
     steps = dict(enumerate(rules["quartile_percent"], 1))
-    frame = pl.DataFrame({"county": county, "rate": rate, "quartile": quartile, "twice": twice})
-    share = pl.col("quartile").replace_strict(steps, return_dtype=pl.Float64)
+    frame = pl.DataFrame({"county": county, "rate": rate, "quartile": quartile, "last": last, "most": most,
+                          "twice": twice})  # fmt: skip
+    share, previous = (
+        pl.col(name).cast(pl.Int64).replace_strict(steps, default=None, return_dtype=pl.Float64)
+        for name in ("quartile", "last")
+    )
+    share = (share + pl.coalesce(previous, share)) / 2
     added = pl.when("twice").then(bonus * rule["double"]).otherwise(bonus)
     return frame.select(
         "county",
-        (pl.col("rate") * (share + added)).alias("county_benchmark"),
+        pl.min_horizontal(pl.col("rate") * (share + added), "most").alias("county_benchmark"),
         pl.lit("quartile_percent").alias("rate_rule"),
     )
 

@@ -95,6 +95,23 @@ def test_county_benchmarks(
     assert frame["county_benchmark"][0] == pytest.approx(benchmark)
 
 
+@pytest.mark.parametrize(
+    ("cells", "benchmark"),
+    [
+        ("1000,2,3,", 1000 * (1.0375 + 0.05)),  # 422.258(d)(6)(ii): the mean of 100 and 107.5 percent
+        ("1000,2,2,", 1050),
+        ("1000,2,,", 1050),
+        ("1000,4,4,1100", 1100),  # (d)(1): at most the applicable amount
+        ("1000,4,4,1300", 1200),
+    ],
+    ids=["changed", "same", "unknown", "held", "free"],
+)
+def test_a_changed_quarter_and_the_applicable_amount(files: Writer, cells: str, benchmark: float) -> None:
+    counties = ["county,ffs_rate,quartile,quartile_before,applicable_amount", f"C,{cells}"]
+    frame = pay("ma-capitation", year=2026, stars=4, **files(["m1,C,1,1.0"], counties)).frame
+    assert frame["county_benchmark"][0] == pytest.approx(benchmark)
+
+
 def test_counties_share_the_bid_by_their_level(files: Writer) -> None:
     given = files([f"m1,C,6,{ONE}", f"m2,D,6,{ONE}"], ["county,benchmark", "C,900", "D,1100"])
     payment = pay("ma-capitation", year=2026, bid=800, stars=3, **given)
