@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any as AnyValue
 
 from riskmodels import terminology
-from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.errors import DataError, SpecError, did_you_mean
 from riskmodels.features.facts import FACTS
 from riskmodels.features.formulas import FORMULAS
 from riskmodels.features.sources import Events, Window
@@ -190,6 +191,30 @@ class FeatureSet:
             )
         groupers = [_grouper_from_dict(g) for g in content.get("groupers", ())]
         return cls(content["name"], [spec_from_dict(s) for s in content["specs"]], groupers)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "FeatureSet":
+        """Read a set from a file of JSON or YAML: what `to_dict` gives.
+
+        Raises
+        ------
+        DataError
+            The file is missing, or holds no mapping.
+        SpecError
+            As `from_dict`.
+        """
+        import yaml
+
+        path = Path(path)
+        if not path.is_file():
+            raise DataError("there is no such file", file=path, fix="give the path of a feature set")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DataError(f"is no YAML or JSON: {error}", file=path) from error
+        if not isinstance(content, dict):
+            raise DataError("is no mapping of name and specs", file=path, fix="see docs/features.md")
+        return cls.from_dict(content)
 
     def parts(self) -> list[Part]:
         """Return every look-back column that is to be computed, those that only scores need included."""

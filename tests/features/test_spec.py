@@ -1,13 +1,15 @@
 """Specifications: names, words, JSON, and errors that say what to do."""
 
 import json
+import re
+from pathlib import Path
 
 import feature_strategies as strategies
 import pytest
 from feature_tables import GROUPER
 from hypothesis import given
 
-from riskmodels.errors import SpecError
+from riskmodels.errors import DataError, SpecError
 from riskmodels.features import (
     Any,
     Count,
@@ -25,6 +27,7 @@ from riskmodels.features import (
 )
 
 ED = Encounters("emergency")
+PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
 
 @pytest.mark.parametrize(
@@ -181,3 +184,38 @@ def test_a_wrong_specification_says_what_and_how_to_mend_it(make, message):
     with pytest.raises(SpecError) as error:
         make()
     assert message in str(error.value)
+
+
+def test_a_page_of_yaml_is_a_feature_set(tmp_path):
+    """The set that docs/features.md shows is read, and is the one its specifications make in Python."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "mine.yaml"
+    path.write_text(block, encoding="utf-8")
+    codes = Events("lab", codes="718-7", code_system="LOINC")
+    assert FeatureSet.read(path) == FeatureSet(
+        "mine",
+        [
+            Count(ED, ("30d", "365d"), anchor="admission", name="ed_visits"),
+            Count(Events("diagnosis", grouper="ccs"), ("90d", "365d"), name="claims", sparse=True),
+            Last(codes, "365d", name="hemoglobin"),
+            Static("age", role="adjust"),
+        ],
+    )
+    assert len(FeatureSet.read(path).sparse_columns) == 2 * 283
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("name: [x", "is no YAML or JSON"),
+        ("- count", "is no mapping"),
+    ],
+)
+def test_a_file_that_is_no_feature_set_says_so(tmp_path, content, message):
+    """The file is named, and what is wrong with it."""
+    path = tmp_path / "set.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        FeatureSet.read(path)
