@@ -37,7 +37,7 @@ def hcc(
     dual_benefits: str,
     as_of: datetime | None,
 ) -> None:
-    """Score everyone in a HISTORY under the CMS-HCC models of a payment year."""
+    """Score everyone in a HISTORY by the CMS-HCC models."""
     from riskmodels.benchmarks.hcc import read_eligible_codes, score_history
     from riskmodels.benchmarks.tables import read_frame, write_frame
     from riskmodels.history import open_history
@@ -122,7 +122,7 @@ def panel(
         base_years=None
         if base_years is None
         else [int(when) for when in _numbers(base_years, "--base-years")],
-        weights=None if weights is None else _numbers(weights, "--weights"),
+        weights=_numbers(weights, "--weights") or None,
         by=by,
         members=None if members is None else read_frame(members, ("person_id", by)),
         model=model,
@@ -192,13 +192,78 @@ def prices(
     click.echo(made.to_text())
 
 
-def _numbers(text: str, option: str) -> list[float]:
+@click.command()
+@click.argument("scores", type=PATH)
+@click.option("--effect", type=float, required=True, help="Relative risk reduction, such as 0.2.")
+@click.option("--effect-interval", metavar="LOW,HIGH", help="Its 95% interval, such as 0.1,0.3.")
+@click.option("--cost-per-patient", type=float, required=True, help="Dollars a patient who takes part.")
+@click.option("--value-per-outcome", type=float, required=True, help="Dollars that an outcome avoided saves.")
+@click.option("--threshold", type=float, multiple=True, help="Reach patients from this risk on; repeatable.")
+@click.option("--capacity", type=click.IntRange(min=1), help="Reach so many, those at highest risk.")
+@click.option("--uptake", type=float, default=1.0, show_default=True, help="Share who take part.")
+@click.option("--observed", type=PATH, help="File of risk, label, person_id: how well calibrated risks are.")
+@click.option("--out", type=PATH, help="FILE.csv or FILE.parquet, a row a threshold.")
+@click.option("--plot", type=PATH, help="FILE.svg or FILE.png: net benefit by threshold.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def intervene(
+    scores: Path,
+    effect: float,
+    effect_interval: str | None,
+    cost_per_patient: float,
+    value_per_outcome: float,
+    threshold: tuple[float, ...],
+    capacity: int | None,
+    uptake: float,
+    observed: Path | None,
+    out: Path | None,
+    plot: Path | None,
+    seed: int,
+) -> None:
+    """Say what reaching the patients at highest risk would move.
+
+    SCORES is the folder that `riskmodels score` wrote (those still open are taken), or a table with a column
+    risk.
+    """
+    import polars as pl
+
+    from riskmodels.benchmarks.intervention import Effect, plot_net_benefit
+    from riskmodels.benchmarks.intervention import intervene as run
+    from riskmodels.benchmarks.tables import read_frame, write_frame
+
+    if scores.is_dir():
+        from riskmodels.scoring import read_scores
+
+        risks = read_scores(scores).filter(pl.col("status") == "open").select("risk").collect()
+    else:
+        risks = read_frame(scores, ("risk",))
+    limits = _numbers(effect_interval, "--effect-interval")
+    if len(limits) not in (0, 2):
+        raise click.BadParameter("give two numbers, such as 0.1,0.3", param_hint="--effect-interval")
+    found = run(
+        risks["risk"],
+        Effect(effect, *limits),
+        cost_per_patient=cost_per_patient,
+        value_per_outcome=value_per_outcome,
+        thresholds=threshold or None,
+        capacity=capacity,
+        uptake=uptake,
+        observed=None if observed is None else read_frame(observed, ("risk", "label")),
+        seed=seed,
+    )
+    if out is not None:
+        write_frame(found.frame, out)
+    if plot is not None:
+        plot_net_benefit(found, plot)
+    click.echo(found.to_text())
+
+
+def _numbers(text: str | None, option: str) -> list[float]:
+    """Return a list of numbers as given on the command line, empty where it was not."""
     try:
-        return [float(part) for part in text.split(",")]
+        return [] if text is None else [float(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is no list of numbers, such as 2021,2022", param_hint=option
-        ) from None
+        message = f"{text!r} is no list of numbers, such as 2021,2022"
+        raise click.BadParameter(message, param_hint=option) from None
 
 
-COMMANDS = (hcc, panel, prices)
+COMMANDS = (hcc, panel, prices, intervene)
