@@ -7,7 +7,7 @@ from riskmodels.cohorts.hospital_cohorts import CONDITIONS, SPECIALTIES
 from riskmodels.cohorts.rules import FollowUp, IndexRule, LookBack, OutcomeRule
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.history.schema import DISCHARGE_DISPOSITIONS, ENCOUNTER_KINDS
-from riskmodels.terminology import load_grouper
+from riskmodels.terminology import ED_CLASSES, PQI, load_grouper
 
 __all__ = ["check_rules"]
 
@@ -76,6 +76,8 @@ def _check_words(index: IndexRule, outcome: OutcomeRule) -> None:
         ("outcome.kinds", outcome.kinds, ENCOUNTER_KINDS),
         ("outcome.admitted_kinds", outcome.admitted_kinds, ENCOUNTER_KINDS),
     ]
+    words.append(("outcome.ed_classes", outcome.ed_classes, ED_CLASSES))
+    words.append(("outcome.pqi", outcome.pqi, tuple(PQI)))
     if index.conditions:
         words.append(("index.conditions", index.conditions, load_grouper(index.condition_table).groups))
     if outcome.groups or outcome.exclude_groups:

@@ -9,7 +9,7 @@ import polars as pl
 
 from riskmodels.cohorts.cases import shard_cases
 from riskmodels.cohorts.costs import truncate_costs
-from riskmodels.cohorts.support import possible_outcomes, why_not
+from riskmodels.cohorts.support import possible_outcomes, unreadable, why_not
 from riskmodels.cohorts.task import Task, load_task
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
@@ -102,7 +102,7 @@ def build_cohort(
     ------
     SpecError
         Where the history cannot support the task: no coverage at all, or no encounter of the kind that the
-        outcome is looked for in (everyone would come out negative).
+        outcome is looked for in (everyone would come out negative), or no code of a system that it goes by.
     """
     task = load_task(task)
     as_of = None if history.as_of is None else _instant(history.as_of)
@@ -121,6 +121,8 @@ def build_cohort(
         )
     if not seen["outcome"][0]:
         raise SpecError(f"{task.name} {why_not(task)}")
+    if lacking := unreadable(task, history.vocabulary):
+        raise SpecError(f"{task.name} {lacking}")
     cases = pl.concat([tables["cases"] for tables in parts]).sort(
         "person", "index_time", "admission_time", "index_id"
     )

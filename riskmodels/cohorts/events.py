@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import polars as pl
 
+from riskmodels.cohorts.labels import whole_years
 from riskmodels.cohorts.outcomes import treat_and_release_visits
 from riskmodels.cohorts.planned import add_planned
 from riskmodels.cohorts.stays import join_stays, principal_diagnoses, segments
 from riskmodels.cohorts.task import Task
 from riskmodels.history import Shard
-from riskmodels.terminology import load_grouper
+from riskmodels.terminology import ed_probabilities, load_grouper, pqi_admissions
 
 __all__ = ["EVENTS", "entered_hospice", "in_groups"]
 
@@ -26,8 +27,11 @@ def unplanned_admissions(shard: Shard, vocabulary: pl.DataFrame, task: Task) -> 
     rule = task.outcome
     parts, _ = segments(shard, tuple(kind for kind in rule.kinds if kind in task.index.kinds))
     diagnoses = principal_diagnoses(shard, vocabulary)
-    stays = add_planned(join_stays(parts, diagnoses, task.index), shard, vocabulary)
+    stays = join_stays(parts, diagnoses, task.index)
+    stays = add_planned(stays, shard, vocabulary, elective=rule.elective)
     keep = ~stays["planned"]
+    if rule.pqi:
+        keep &= _preventable(stays, shard, vocabulary, rule.pqi)
     if rule.groups:
         keep &= in_groups(stays, rule.table, rule.groups, "first")
     if rule.exclude_groups:
@@ -44,6 +48,11 @@ def unplanned_admissions(shard: Shard, vocabulary: pl.DataFrame, task: Task) -> 
 def treat_and_release_ed_visits(shard: Shard, vocabulary: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Return the ED visits that did not end in an admission, of the classes that the task asks for."""
     visits = _of_the_groups(treat_and_release_visits(shard, task), shard, vocabulary, task)
+    if task.outcome.ed_classes:
+        coded = _coded(visits, shard, vocabulary)
+        shares = ed_probabilities(coded["first_system"], coded["first_code"])
+        chosen = shares.select(pl.sum_horizontal(*task.outcome.ed_classes)).to_series()
+        visits = visits.filter(chosen > task.outcome.min_share)
     return visits.select("person", outcome_time="start")
 
 
@@ -132,6 +141,28 @@ def _of_the_groups(visits: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame,
         return visits
     coded = _coded(visits, shard, vocabulary)
     return visits.filter(in_groups(coded, rule.table, rule.groups, "first"))
+
+
+def _preventable(
+    stays: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame, indicators: tuple[str, ...]
+) -> pl.Series:
+    """Return for each stay whether the segment that began it counts for one of the indicators."""
+    born = shard.person.select("person", "birth_date")
+    admissions = stays.join(born, on="person", how="left", maintain_order="left").select(
+        encounter="first_encounter",
+        age=whole_years(pl.col("birth_date"), _day("admission_time")),
+        admission_source="admission_source",
+    )
+    codes = (
+        shard.event.filter(
+            pl.col("kind").is_in(["diagnosis", "procedure"])
+            & pl.col("encounter").is_in(admissions["encounter"].implode())
+        )
+        .join(vocabulary, on="code")
+        .select("encounter", "position", "code_system", code="code_text")
+    )
+    found = pqi_admissions(admissions, codes).filter(pl.col("pqi").is_in(indicators))
+    return stays["first_encounter"].is_in(found["encounter"].implode())
 
 
 def _coded(visits: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame) -> pl.DataFrame:

@@ -147,6 +147,8 @@ class OutcomeRule:
     ed_classes, min_share : tuple of str, float
         Only ED visits count whose probabilities of these classes (NYU/Johnston) add up to more than
         `min_share`.
+    pqi : tuple of str
+        For admissions: only those count that are one of these AHRQ Prevention Quality Indicators (``"05"``).
     exclude_groups : tuple of str
         Groups of `table` whose admissions do not count.
     exclude_sources : tuple of str
@@ -176,6 +178,7 @@ class OutcomeRule:
     groups: tuple[str, ...] = ()
     ed_classes: tuple[str, ...] = ()
     min_share: float = 0.5
+    pqi: tuple[str, ...] = ()
     exclude_groups: tuple[str, ...] = ()
     exclude_sources: tuple[str, ...] = ()
     buffer_days: int = 0

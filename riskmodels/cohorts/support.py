@@ -10,7 +10,7 @@ from riskmodels.cohorts.task import Task, load_task, task_names
 from riskmodels.history import History, Shard
 from riskmodels.terminology import load_grouper
 
-__all__ = ["Support", "possible_outcomes", "say", "support", "why_not"]
+__all__ = ["Support", "possible_outcomes", "say", "support", "unreadable", "why_not"]
 
 VERDICTS = ("yes", "in part", "no")
 WIDTH, MARGIN = 110, " " * 9
@@ -47,6 +47,19 @@ def support(history: History, tasks: tuple[str, ...] | None = None) -> tuple[Sup
     """
     stock = take_stock(history)
     return tuple(_judge(load_task(name), stock) for name in tasks or task_names())
+
+
+def unreadable(task: Task, vocabulary: pl.DataFrame) -> str | None:
+    """Say which codes a task goes by that a history has none of; None where it has."""
+    systems = set(vocabulary["code_system"].unique().to_list())
+    for table, what in _tables(task):
+        known = load_grouper(table).code_systems
+        if not systems & set(known):
+            return (
+                f"goes by {' or '.join(known)} codes for {what}, and this history has none of these.\n"
+                "Fix: see what it has with riskmodels check, or use a task that does not need them."
+            )
+    return None
 
 
 def say(found: tuple[Support, ...]) -> str:
@@ -116,6 +129,12 @@ def _tables(task: Task) -> list[tuple[str, str]]:
         found.append((task.index.condition_table, "conditions"))
     if task.outcome.groups:
         found.append((task.outcome.table, "outcomes"))
+    if task.outcome.ed_classes:
+        found.append(("ed", "classes of ED visits"))
+    if task.outcome.pqi:
+        found.append(("pqi", "preventable admissions"))
+    if task.index.cohort is not None:
+        found.append(("hrrp" if task.index.cohort in load_grouper("hrrp").groups else "ccs", "cohorts"))
     return found
 
 

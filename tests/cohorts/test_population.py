@@ -28,6 +28,7 @@ KINDS = {
     "HHA": "home_health",
 }
 POPULATIONS = [name for name in task_names() if load_task(name).index.event == "date"]
+DEATHS = [name for name in task_names() if load_task(name).index.event == "admission"]
 WATCHED = (-400, 400)
 
 
@@ -76,6 +77,8 @@ def read_word(word: str) -> tuple[str, object]:
         return "discharge_disposition", word
     if word in ADMISSION_TYPES:
         return "admission_type", word
+    if word.startswith("ICD10PCS:"):
+        return "procedure", ("ICD10PCS", word.removeprefix("ICD10PCS:"))
     return "diagnosis", ("ICD10CM", word)
 
 
@@ -112,7 +115,7 @@ def test_cost_example(task: str, history: str, wanted: str) -> None:
     assert cases["label"].to_list() == [None]
 
 
-@pytest.mark.parametrize(("task", "history", "wanted"), examples(["mortality-30d"]))
+@pytest.mark.parametrize(("task", "history", "wanted"), examples(DEATHS))
 def test_mortality_example(task: str, history: str, wanted: str) -> None:
     cases = cases_of(load_task(task), read_history(history))
     shown = [
@@ -314,7 +317,7 @@ def test_labels_and_costs_are_those_of_a_plain_count(patient: Patient) -> None:
 
 def test_shards_of_no_patient_give_no_case() -> None:
     shard, vocabulary = make_shard()
-    for name in [*POPULATIONS, "mortality-30d"]:
+    for name in [*POPULATIONS, *DEATHS]:
         cases, attrition = shard_cases(load_task(name), shard, vocabulary=vocabulary)
         assert cases.is_empty()
         assert attrition["stays"].sum() == 0

@@ -12,7 +12,7 @@ import pytest
 
 from riskmodels.cohorts import Cohort, build_cohort, load_task
 from riskmodels.history import ingest
-from riskmodels.terminology import Grouper, care, planned_admissions
+from riskmodels.terminology import Grouper, care, ccs, ccs_procedures, planned_admissions
 
 READMISSION = load_task("readmission-30d")
 TRANSPLANT = ("335", "336", "3751", "410", "4194", "4697", "505", "528", "556")
@@ -106,11 +106,40 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
         rows = set(found.filter(pl.col("group").is_in([grouper.number(group) for group in groups]))["row"])
         return [row in rows for row in range(len(code))]
 
-    elective = table["admission_type"].isin(["ELECTIVE", "SURGICAL SAME DAY ADMISSION"]).to_numpy()
+    # What was done, by the categories and codes that CMS publishes; surgery before ICD-10-PCS by the DRG.
+    tables = shared_data / "terminology" / "planned_readmission"
+    cohorts = pd.read_csv(tables / "specialty_cohort.csv", dtype=str)
+    surgery = cohorts.loc[cohorts["procedure_or_diagnosis"] == "Procedure", "ccs"]
+    done = pd.read_csv(folder / "hosp/procedures_icd.csv.gz", dtype=str)
+    done = done[done["icd_version"] == "10"]
+    category = {}
+    assigned = ccs_procedures().assign(
+        pl.repeat("ICD10PCS", len(done), eager=True), pl.Series(done["icd_code"].to_list())
+    )
+    for row, number in assigned.iter_rows():
+        category[done["icd_code"].iloc[row]] = ccs_procedures().groups[number]
+
+    def had(categories: pd.Series, listed: str) -> np.ndarray:
+        codes_listed = set(pd.read_csv(tables / listed, dtype=str).iloc[:, 0])
+        hit = done["icd_code"].map(category).isin(set(categories)) | done["icd_code"].isin(codes_listed)
+        return table["hadm_id"].isin(done.loc[hit, "hadm_id"]).to_numpy()
+
+    potential = pd.read_csv(tables / "potentially_planned_ccs_procedure_category.csv", dtype=str).iloc[:, 0]
+    surgical_drg = pd.read_csv(tables / "ms_drg.csv", dtype=str).query("medical_surgical == 'Surgical'")
+    drg = pd.read_csv(folder / "hosp/drgcodes.csv.gz", dtype=str).query("drg_type == 'HCFA'")
+    by_drg = drg.loc[drg["drg_code"].isin(surgical_drg["ms_drg"]), "hadm_id"]
+    told = table["hadm_id"].isin(done["hadm_id"]).to_numpy()
+    operated = had(surgery, "surgery_gynecology_cohort.csv") | (
+        table["hadm_id"].isin(by_drg).to_numpy() & ~told
+    )
+
+    elective = table["admission_type"].isin(["ELECTIVE", "SURGICAL SAME DAY ADMISSION"]).to_numpy() & ~told
     acute = np.array(belongs(planned_admissions(), "acute_diagnosis"))
     always = np.array(belongs(care(), "cancer_treatment", "rehabilitation"))
+    potentially = had(potential, "potentially_planned_icd_10_pcs.csv") | elective
     left = table["discharge_location"].where(table["hospital_expire_flag"] == "0", "DIED")
     excluded = left.isin(["DIED", "AGAINST ADVICE"]).to_numpy() | belongs(care(), *care().groups)
+    excluded |= np.array(belongs(ccs(), *map(str, range(11, 46)))) & ~operated
     stays = join(
         pd.DataFrame(
             {
@@ -121,7 +150,7 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
                 "facility": "the one hospital",
                 "dx": codes["icd_code"].str[:3].to_numpy(),
                 "left": excluded,
-                "planned": always | (elective & ~acute),
+                "planned": always | (potentially & ~acute),
             }
         )
     )
