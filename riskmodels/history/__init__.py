@@ -12,13 +12,14 @@ __all__ = [
     "check",
     "compare_with_usual",
     "ingest",
+    "ingest_tables",
     "open_history",
     "write_history",
 ]
 
 if TYPE_CHECKING:
     from riskmodels.history.comparing import compare_with_usual
-    from riskmodels.history.ingesting import ingest
+    from riskmodels.history.ingesting import ingest, ingest_tables
     from riskmodels.history.opening import History, Shard, open_history
     from riskmodels.history.plausibility import Plausibility
     from riskmodels.history.quality import QualityReport, check
@@ -34,6 +35,7 @@ _HOMES = {
     "check": "quality",
     "compare_with_usual": "comparing",
     "ingest": "ingesting",
+    "ingest_tables": "ingesting",
     "open_history": "opening",
     "write_history": "store",
 }

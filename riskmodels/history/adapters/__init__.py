@@ -5,7 +5,7 @@ from importlib import import_module
 from riskmodels.errors import DataError, did_you_mean
 from riskmodels.history.adapters.base import Adapter, SourceFile
 
-__all__ = ["FORMATS", "Adapter", "SourceFile", "get_adapter"]
+__all__ = ["FORMATS", "OF_TABLES", "Adapter", "SourceFile", "get_adapter"]
 
 # Name on the command line -> module; each module has a function `adapter`.
 FORMATS = {
@@ -18,6 +18,9 @@ FORMATS = {
     "fhir": "fhir",
     "meds": "meds",
 }
+
+
+OF_TABLES = ("omop", "tuva", "synthea", "cclf")  # what a database may hold as well as files
 
 
 def get_adapter(name: str) -> Adapter:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from riskmodels.errors import DataError
 from riskmodels.history.adapters import omop_tables as tables
 from riskmodels.history.adapters.base import Adapter, SourceFile, nothing_found, run
 from riskmodels.history.adapters.tabular import read_table, tables_in, whole_table
@@ -147,10 +148,11 @@ class Omop:
         def whole(table: str) -> pl.DataFrame:
             if table not in by_table:
                 return no_rows(FIELDS[table])
-            rows_required = table in ("person", "concept")
-            return whole_table(by_table[table], FIELDS[table], rows_required=rows_required)
+            return whole_table(by_table[table], FIELDS[table], rows_required=table in REQUIRED)
 
-        yield Part("person", run(tables.persons, whole("person"), whole("death")), by_table["person"].name)
+        people = whole("person")
+        _check_births(people, by_table["person"])
+        yield Part("person", run(tables.persons, people, whole("death")), by_table["person"].name)
         concepts = whole("concept")
         visits = whole("visit_occurrence").with_columns(
             pl.coalesce("discharged_to_concept_id", "discharge_to_concept_id").alias(
@@ -169,7 +171,7 @@ class Omop:
         yield Part("encounter", stays, by_table["visit_occurrence"].name)
         codes = run(tables.vocabulary, concepts).collect()
         file = by_table["condition_occurrence"]
-        for batch in read_table(file, CONDITIONS):
+        for batch in read_table(file, CONDITIONS, rows_required=True):
             rows = batch.rename(CONDITION_NAMES)
             statuses = _by_name(concepts, rows["condition_status_concept_id"], STATUS_WORDS, "position")
             positions = statuses.with_columns(pl.col("position").cast(pl.Int32))
@@ -188,6 +190,28 @@ class Omop:
 def adapter() -> Adapter:
     """Return the adapter."""
     return Omop()
+
+
+def _check_births(people: pl.DataFrame, file: SourceFile) -> None:
+    """Refuse parts of a birth date that are no date: the transformation would stop without saying where."""
+    parts = [pl.col(f"{name}_of_birth") for name in ("year", "month", "day")]
+    number = [part.cast(pl.Int32, strict=False) for part in parts]
+    year, month, day = number[0], *(pl.coalesce(part, pl.lit(1)) for part in number[1:])
+    written = pl.concat_str(year, pl.lit("-"), month, pl.lit("-"), day).str.to_date("%Y-%m-%d", strict=False)
+    readable = people.select(
+        pl.any_horizontal(
+            parts[0].is_not_null() & written.is_null(),
+            *(p.is_not_null() & n.is_null() for p, n in zip(parts, number, strict=True)),
+        )
+    ).to_series()
+    if readable.any():
+        raise DataError(
+            "the year, month and day of birth are no date",
+            file=file.keys.get("archive", file.path),
+            column="year_of_birth",
+            line=None if file.path.suffix.lower() == ".parquet" else readable.arg_true()[0] + 2,
+            fix="correct the person's row; a month or day that is not known is blank",
+        )
 
 
 def kinds_by_name(concepts: pl.DataFrame, *used: pl.DataFrame) -> pl.DataFrame:

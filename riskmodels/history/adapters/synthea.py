@@ -99,7 +99,8 @@ class Synthea:
         yield _coverage(by_table, patients, visits)
         for file in files:
             if file.table in CODE_KINDS:
-                for batch in read_table(file, FIELDS[file.table]):
+                needed = file.table in REQUIRED
+                for batch in read_table(file, FIELDS[file.table], rows_required=needed):
                     coded = run(tables.codes, batch, visits, kind=CODE_KINDS[file.table])
                     yield Part("event", coded, file.name)
             elif file.table in EVENTS:

@@ -132,7 +132,7 @@ def read_table(
     """
     try:
         if file.path.suffix.lower() == ".parquet":
-            yield from _read_parquet(file.path, fields, rows_required)
+            yield from _read_parquet(file.path, fields, rows_required, batch_rows)
             return
         texts = {name: Field(optional=field.optional) for name, field in fields.items()}
         with tempfile.TemporaryDirectory(prefix="riskmodels-") as folder:
@@ -169,7 +169,9 @@ def _with_commas(path: Path, folder: Path) -> Path:
     return target
 
 
-def _read_parquet(path: Path, fields: Mapping[str, Field], rows_required: bool) -> Iterator[pl.DataFrame]:
+def _read_parquet(
+    path: Path, fields: Mapping[str, Field], rows_required: bool, batch_rows: int | None
+) -> Iterator[pl.DataFrame]:
     with path.open("rb") as opened:
         if opened.read(4) != PARQUET:
             raise DataError("the name ends in .parquet and the file is not one", file=path, fix=AGAIN)
@@ -184,17 +186,24 @@ def _read_parquet(path: Path, fields: Mapping[str, Field], rows_required: bool) 
                 f"there is no column {missing[0]!r}", file=path, fix="see that it is the file its name says"
             )
         present = {name: known[name.casefold()] for name in fields if name.casefold() in known}
-        frame = scan.select(pl.col(actual).alias(name) for name, actual in present.items()).collect()
+        wanted = scan.select(pl.col(actual).alias(name) for name, actual in present.items())
+        batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True) if batch_rows else None
+        rows = 0
+        for frame in [wanted.collect()] if batches is None else batches:
+            rows += frame.height
+            if frame.height:
+                yield pl.DataFrame(
+                    _converted(frame[name], field, path)
+                    if name in present
+                    else _nulls(name, field, frame.height)
+                    for name, field in fields.items()
+                )
     except pl.exceptions.PolarsError as error:
         raise DataError("the Parquet file is cut short or damaged", file=path, fix=AGAIN) from error
-    if rows_required and frame.is_empty():
-        raise DataError("the file has no rows", file=path, fix=AGAIN)
-    yield pl.DataFrame(
-        [
-            _converted(frame[name], field, path) if name in present else _nulls(name, field, frame.height)
-            for name, field in fields.items()
-        ]
-    )
+    if rows == 0:
+        if rows_required:
+            raise DataError("the file has no rows", file=path, fix=AGAIN)
+        yield pl.DataFrame(_nulls(name, field, 0) for name, field in fields.items())
 
 
 def _nulls(name: str, field: Field, height: int) -> pl.Series:
