@@ -7,6 +7,7 @@ others, the provider whose physicians of the specialties in 425.402(c) have. The
 no computing: it is `facility_id` of the index cases.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -35,6 +36,8 @@ __all__ = [
     "primary_care_services",
     "read_providers",
 ]
+
+logger = logging.getLogger(__name__)
 
 ATTRIBUTED = "attributed_provider"
 ATTRIBUTION: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -118,7 +121,13 @@ def attribute(
 
 
 def attribute_cases(
-    cases: pl.DataFrame, history: History, *, days: int = 365, engine: Engine | None = None, **options: Any
+    cases: pl.DataFrame,
+    history: History,
+    *,
+    days: int = 365,
+    services: Services | None = None,
+    engine: Engine | None = None,
+    **options: Any,
 ) -> pl.DataFrame:
     """Add the columns of `ATTRIBUTION` to index cases, from services on the days before each index time.
 
@@ -130,10 +139,16 @@ def attribute_cases(
         Index cases; rows keep their order, and are null where nobody can be made to answer.
     days : int
         How far to look back.
+    services : {'hcpcs', 'office'}, optional
+        See `attribute`. Default: by codes where the history has any of `PRIMARY_CARE_SERVICES`.
     options
         As of `attribute`.
     """
-    found = primary_care_services(history, engine=engine, **options)
+    if services is None:
+        coded = _primary_care_codes(history.vocabulary).len()
+        services = "hcpcs" if coded else "office"
+        logger.info("attributing by %s", "primary care codes" if coded else "office visits")
+    found = primary_care_services(history, services=services, engine=engine, **options)
     numbered = cases.with_row_index("case")
     window = numbered.select("case", "person_id", index_day=pl.col("index_time").dt.date()).join(
         found, on="person_id"
@@ -250,10 +265,7 @@ class _ShardServices:
         if self.services == "office":
             chosen = chosen.filter(pl.col("kind") == "office")
         else:
-            vocabulary = self.history.vocabulary
-            codes = vocabulary.filter(
-                (pl.col("code_system") == "HCPCS") & pl.col("code_text").is_in(list(PRIMARY_CARE_SERVICES))
-            )["code"]
+            codes = _primary_care_codes(self.history.vocabulary)
             told = shard.event.filter((pl.col("kind") == "procedure") & pl.col("code").is_in(codes.implode()))
             chosen = chosen.filter(
                 pl.col("kind").is_in(SERVICE_KINDS)
@@ -266,6 +278,11 @@ class _ShardServices:
                 "person_id", "allowed", "paid", day=pl.col("start").dt.date(), provider=self.provider
             )
         }
+
+
+def _primary_care_codes(vocabulary: pl.DataFrame) -> pl.Series:
+    hcpcs = pl.col("code_system") == "HCPCS"
+    return vocabulary.filter(hcpcs & pl.col("code_text").is_in(list(PRIMARY_CARE_SERVICES)))["code"]
 
 
 def _charge(found: pl.DataFrame) -> pl.Series:

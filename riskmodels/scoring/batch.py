@@ -56,7 +56,7 @@ def score(
         Folder of the scores.
     since : date, datetime or ISO text, optional
         Discharges from this day on and before `as_of`. Default: as many days before `as_of` as the outcome's
-        horizon has, so that the follow-up is still open.
+        horizon has, so that the follow-up is still open. A population is scored on the day of `as_of`.
     reasons : int
         How many reasons a row; 0 for none, which is 100 to 1,000 times faster.
     reasons_from : str, optional
@@ -82,11 +82,19 @@ def score(
     if reasons_from is not None and reasons_from not in chosen.names:
         raise SpecError(f"there is no risk band {reasons_from!r}. {did_you_mean(reasons_from, chosen.names)}")
     horizon = timedelta(days=bundle.task.horizon_days)
-    start = instant - horizon if since is None else _instant(since, "since")
-    if start >= instant:
-        raise SpecError(
-            f"since ({start}) is not before as_of ({instant})\nFix: leave since out, or choose it earlier"
-        )
+    if bundle.task.index.event == "date":
+        if since is not None:
+            raise SpecError(
+                f"{bundle.task.name} is about a population, which is scored on the day of as_of itself\n"
+                "Fix: leave since out"
+            )
+        start = instant
+    else:
+        start = instant - horizon if since is None else _instant(since, "since")
+        if start >= instant:
+            raise SpecError(
+                f"since ({start}) is not before as_of ({instant})\nFix: leave since out, or choose it earlier"
+            )
     opened = open_history(history if isinstance(history, str | Path) else history.path, as_of=instant)
     _refuse_too_early(opened, instant)
     folder = ScoreFolder(

@@ -50,9 +50,11 @@ class ScoreSummary:
         bands = ", ".join(
             f"{name} {'few' if name in hidden else f'{rows:,}'}" for name, rows in self.by_band.items()
         )
-        span = f"{self.since:%Y-%m-%d} to {self.as_of:%Y-%m-%d}"
+        scored = f"discharges from {self.since:%Y-%m-%d} to {self.as_of:%Y-%m-%d}"
+        if self.since == self.as_of:
+            scored = f"persons on {self.as_of:%Y-%m-%d}"
         lines = [
-            f"{self.path}: {say_count(self.rows)} discharges from {span}",
+            f"{self.path}: {say_count(self.rows)} {scored}",
             f"  model: {self.model} version {self.version}",
             f"  risk bands: {bands}",
             f"  {self.shards} shards: {state}",
