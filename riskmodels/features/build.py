@@ -69,6 +69,12 @@ class FeatureFrame:
         kept = None if self.sparse is None else self.sparse[mask.to_numpy()]
         return replace(self, frame=self.frame.filter(mask), sparse=kept)
 
+    def take(self, rows: pl.Series | np.ndarray) -> "FeatureFrame":
+        """Return rows by their places, in the order given."""
+        places = pl.Series(rows)
+        taken = None if self.sparse is None else self.sparse[places.to_numpy()]
+        return replace(self, frame=self.frame[places], sparse=taken)
+
     def to_dense(self) -> pl.DataFrame:
         """Return all columns as one table; where a patient never had what days are counted since, null."""
         if self.sparse is None:

@@ -93,18 +93,18 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     split = hold_out(data.cases, plan)
     history = data.history
     columns = data.features.columns
-    table = data.features.frame.drop("index_id")
-    cases, features = data.cases.filter(split == "train"), table.filter(split == "train")
-    test_cases, test_features = data.cases.filter(split == "test"), table.filter(split == "test")
+    given, test_given = data.features.filter(split == "train"), data.features.filter(split == "test")
+    features, test_features = (part.frame.drop("index_id") for part in (given, test_given))
+    cases, test_cases = data.cases.filter(split == "train"), data.cases.filter(split == "test")
     logger.info("fitting on %d cases, holding out %d", cases.height, test_cases.height)
     settings = {"random_state": plan.seed, **history_parameters(cases.height), **plan.parameters}
     model = RiskModel(**settings)
-    model.fit(features, cases["label"], groups=cases["person_id"], columns=columns)
+    model.fit(given, cases["label"], groups=cases["person_id"])
     logger.info("%s: %s rounds; fitting the baseline", MODEL, model.best_iteration_)
     logistic = LogisticBaseline(random_state=plan.seed)
     logistic.fit(features, cases["label"], groups=cases["person_id"], columns=columns)
 
-    risk = model.predict_proba(test_features)[:, 1]
+    risk = model.predict_proba(test_given)[:, 1]
     outcome, patients = test_cases["label"], test_cases["person_id"]
     draws, seed = plan.n_bootstrap, plan.seed
     evaluation = evaluate(
@@ -114,16 +114,22 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     rivals |= _lace(test_features)
     baselines = compare(outcome, rivals, patients, n_bootstrap=draws, seed=seed)
 
-    some = test_features.sample(min(EXPLAINED_ROWS, test_features.height), seed=plan.seed)
-    labels = {column.name: column.label for column in columns}
-    drivers = summarise_drivers(model.explain(some), some, labels)
+    rows = pl.int_range(test_cases.height, eager=True)
+    some = test_given.take(rows.sample(min(EXPLAINED_ROWS, test_cases.height), seed=plan.seed))
+    labels = {column.name: column.label for column in data.features.every_column}
+    drivers = summarise_drivers(model.explain(some), some.to_dense(), labels)
     summary = _summary(data, split, plan)
     bundle = ModelBundle(
         model=model,
         feature_set=data.feature_set,
         task=data.cohort.task,
         contract=DataContract.from_training(
-            features, columns, task=data.cohort.task, feature_set=data.feature_set, history=history
+            features,
+            columns,
+            task=data.cohort.task,
+            feature_set=data.feature_set,
+            history=history,
+            sparse_columns=data.features.sparse_columns,
         ),
         bands=RiskBands.from_predictions(risk),
         metadata={
@@ -228,7 +234,8 @@ def _summary(data: TrainingSet, split: pl.Series, plan: TrainingPlan) -> dict[st
         "attrition": data.cohort.attrition.to_dicts(),
         "splits": parts,
         "features": [
-            {"name": c.name, "label": c.label, "role": c.role, "kind": c.kind} for c in data.features.columns
+            {"name": c.name, "label": c.label, "role": c.role, "kind": c.kind}
+            for c in data.features.every_column
         ],
         "parameters": plan.to_dict(),
         "versions": {"riskmodels": __version__, **{name: metadata.version(name) for name in SOFTWARE}},

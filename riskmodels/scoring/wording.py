@@ -146,7 +146,9 @@ def _singular_if_one(words: str, value: float, *, last: bool = False) -> str:
         return words
     place = -1 if last else 0
     parts = words.split(" ")
-    if parts[place].endswith("s") and not parts[place].endswith("ss"):
+    if parts[place].lower().endswith("diagnoses"):
+        parts[place] = f"{parts[place][:-2]}is"
+    elif parts[place].endswith("s") and not parts[place].endswith("ss"):
         parts[place] = parts[place][:-1]
     return " ".join(parts)
 

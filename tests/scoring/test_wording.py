@@ -17,6 +17,12 @@ def column(label: str, aggregation: str, kind: str = "number", name: str = "x") 
     [
         (column("ED visits in the last 90 days", "count"), 3.0, "3 ED visits in the last 90 days"),
         (column("ED visits in the last 90 days", "count"), 1.0, "1 ED visit in the last 90 days"),
+        (
+            column("Diagnoses of Asthma in the last 90 days", "count"),
+            1.0,
+            "1 diagnosis of Asthma in the last 90 days",
+        ),
+        (column("Number of lab in the last 30 days", "count"), 4.0, "Number of lab in the last 30 days: 4"),
         (column("ED visits in the last 90 days", "count"), 0.0, "No ED visits in the last 90 days"),
         (
             column("Inpatient admissions in the 365 days before admission", "count"),
