@@ -17,6 +17,7 @@ from riskmodels.terminology import Grouper, care, ccs, ccs_procedures, planned_a
 READMISSION = load_task("readmission-30d")
 TRANSPLANT = ("335", "336", "3751", "410", "4194", "4697", "505", "528", "556")
 CHEMOTHERAPY = ("V580", "V581", "V661", "V662", "V671", "V672")
+HEART_FAILURE = r"428|402[019]1|404[019][13]"
 REHABILITATION = ("V520", "V521", "V524", "V528", "V529", "V538", "V57", "V5882")
 
 
@@ -31,7 +32,9 @@ def join(segments: pd.DataFrame) -> pd.DataFrame:
             same = row["dx"] is not None and row["dx"] == stay["dx"]
             if row["start"] < stay["end"] or (gap <= 1 and elsewhere) or (gap == 0 and same):
                 if row["end"] >= stay["end"]:
-                    stay |= {name: row[name] for name in ("end", "facility", "dx", "left")}
+                    stay |= {
+                        name: row[name] for name in ("end", "facility", "dx", "left", "code") if name in row
+                    }
                 continue
         stays.append(row)
     return pd.DataFrame(stays)
@@ -66,6 +69,7 @@ def test_de_synpuf_sample_1(shared_data: Path, tmp_path: Path) -> None:
                 "end": pd.to_datetime(claims["NCH_BENE_DSCHRG_DT"]),
                 "facility": claims["PRVDR_NUM"],
                 "dx": principal.str[:3].astype(object).where(principal.notna(), None),
+                "code": principal,
                 "left": None,
                 "planned": always,
             }
@@ -78,14 +82,38 @@ def test_de_synpuf_sample_1(shared_data: Path, tmp_path: Path) -> None:
     alive = ~(death <= stays["end"])
     label = readmitted(stays)[watched & alive]
 
+    history = ingest("desynpuf", folder, tmp_path / "history")
     crude = replace(
         READMISSION,
         index=replace(READMISSION.index, exclude_principal_diagnosis=()),
         look_back=replace(READMISSION.look_back, require_coverage=False),
     )
-    cohort = build_cohort(crude, ingest("desynpuf", folder, tmp_path / "history"))
+    cohort = build_cohort(crude, history)
     assert cohort.attrition["stays"][2] == len(stays)
     assert counted(cohort) == (len(label), int(label.sum()))
+
+    failure = stays["code"].str.match(HEART_FAILURE, na=False) & alive
+    assisted = claims.filter(like="ICD9_PRCDR_CD").apply(lambda codes: codes.str.match("3751|3766", na=False))
+    assisted = claims.loc[assisted.any(axis=1), ["DESYNPUF_ID", "NCH_BENE_DSCHRG_DT"]]
+    for person, day in assisted.itertuples(index=False):
+        since = stays["start"] - timedelta(days=365)
+        failure &= ~(
+            (stays["person"] == person) & (since <= pd.Timestamp(day)) & (pd.Timestamp(day) <= stays["end"])
+        )
+    keep = dict.fromkeys(stays.index, False)
+    for _, group in stays[failure].groupby("person"):
+        until = None
+        for number, start, end in group[["start", "end"]].itertuples():
+            if until is None or (start - until).days > 30:
+                keep[number], until = True, end
+    label = readmitted(stays)[pd.Series(keep) & watched]
+    task = load_task("readmission-30d-hf")
+    crude = replace(
+        task,
+        index=replace(task.index, min_age=None),
+        look_back=replace(task.look_back, require_coverage=False),
+    )
+    assert counted(build_cohort(crude, history)) == (len(label), int(label.sum()))
 
 
 def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
@@ -150,6 +178,7 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
                 "facility": "the one hospital",
                 "dx": codes["icd_code"].str[:3].to_numpy(),
                 "left": excluded,
+                "code": codes["icd_code"].to_numpy(),
                 "planned": always | (potentially & ~acute),
             }
         )
