@@ -525,13 +525,20 @@ def test_claims_that_do_not_stand_are_left_out(export):
     older = changed(INPATIENT, meta={"lastUpdated": "2023-03-01T00:00:00Z"}, payment={"amount": {"value": 1}})
     newer = changed(INPATIENT, meta={"lastUpdated": "2023-05-01T00:00:00Z"})
     void = changed(CARRIER, id="carrier-3", status="cancelled")
-    history = ingested(export([PATIENT, CARRIER, anew, void, newer, older]))
+    reason = {"url": f"{BLUE}/variables/clm_mdcr_non_pmt_rsn_cd", "valueCoding": {"code": "N"}}
+    code = {"url": f"{BLUE}/variables/carr_clm_pmt_dnl_cd", "valueCoding": {"code": "0"}}
+    denied = [
+        changed(INPATIENT, id="denied-1", extension=[*INPATIENT["extension"], reason]),
+        changed(CARRIER, id="denied-2", extension=[code]),
+    ]
+    history = ingested(export([PATIENT, CARRIER, anew, void, newer, older, *denied]))
     assert rows_of(history, "encounter", "encounter_id", "paid") == [
         ("carrier-2", 70.0),
         ("inpatient-1", 7699.48),
     ]
     assert history.manifest.dropped["encounter"] == {
         "ExplanationOfBenefit: cancelled": 1,
+        "ExplanationOfBenefit: denied by Medicare": 2,
         "ExplanationOfBenefit: replaced by another": 1,
     }
 

@@ -97,7 +97,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", NEEDED)
 @pytest.mark.parametrize("change", SAME)
 def test_what_says_the_same_is_read_the_same(name, change, sources, tmp_path):
-    """Order and case of columns, encodings with a mark, marks between cells and forms of days do not matter."""
+    """Order and case of columns, marks of encoding and between cells, forms of days do not matter."""
     shutil.copytree(sources / name, tmp_path / "source")
     for path in (tmp_path / "source").iterdir():
         path.write_bytes(SAME[change](path.read_bytes()))

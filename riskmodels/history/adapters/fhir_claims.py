@@ -70,9 +70,11 @@ CODE: dict[str, Any] = {
 TYPES = ("institutional", "professional", "pharmacy", "oral", "vision")
 # Kinds of Medicare's institutional claims where no type of bill is told, as types of bill.
 BILLS = {"inpatient": "111", "outpatient": "131", "snf": "211", "hha": "321", "hospice": "811"}
+DENIED = ("0", *"DEFGHIJKLMNOPQTUVXY")  # carrier payment denial codes that mean so
 VOID = ("cancelled", "entered-in-error", "draft")
 REPLACES, REPLACED_BY = ("prior", "replaces"), "replacedby"
 ATTENDING = ("attending", "rendering", "performing", "primary", "supervising")
+ADMITTING = ("admitting", "patientreasonforvisit")
 CAUSE = ("externalcauseofinjury", "externalcause")
 CAUSES = 50  # what the positions of external causes are counted on by
 NOT_APPLICABLE = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -84,6 +86,8 @@ def claim(resource: Resource) -> Rows:
         return f"ExplanationOfBenefit: {status if status in VOID else 'error'}"
     if resource.get("use") not in (None, "claim"):
         return f"ExplanationOfBenefit: {resource['use']}"
+    if _extended(resource, "clm_mdcr_non_pmt_rsn_cd") or _extended(resource, "carr_clm_pmt_dnl_cd") in DENIED:
+        return "ExplanationOfBenefit: denied by Medicare"
     kind = code_in(resource.get("type"), TYPES) or "professional"
     period = resource.get("billablePeriod") or {}
     told = _information(resource)
@@ -289,7 +293,7 @@ def _diagnoses(resource: Resource) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     place, cause = (2 if principal else 1), CAUSES
     for _, types, code, present in found:
-        if "admitting" in types and "principal" not in types:
+        if types & set(ADMITTING) and "principal" not in types:
             position = 0
         elif "principal" in types:
             position = 1
