@@ -35,8 +35,11 @@ SETTINGS = {
 }
 
 
-def start_session(master: str | None = None) -> Any:
-    """Start a Spark session.
+def start_session(master: str | None = None) -> tuple[Any, bool]:
+    """Start a Spark session, or take the one that runs in this process; return it, and whether it is new.
+
+    Spark has one context in a process. Where the caller runs one, it is used through a session of its own, so
+    that the caller's settings stay as they are.
 
     Parameters
     ----------
@@ -46,9 +49,10 @@ def start_session(master: str | None = None) -> Any:
     Raises
     ------
     SpecError
-        PySpark or Java is missing or too old, or no master answers.
+        PySpark or Java is missing or too old, no master answers, or a session runs on another master.
     """
     try:
+        from pyspark import SparkContext
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise SpecError(
@@ -62,6 +66,9 @@ def start_session(master: str | None = None) -> Any:
             f"Fix: install a Java {OLDEST_JAVA} runtime, and set JAVA_HOME to it if it is not on the PATH"
         )
     _check_answers(master)
+    context = SparkContext._active_spark_context  # the public questions are about the thread, not the process
+    if context is not None:
+        return _beside(SparkSession(context), master), False
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = SparkSession.builder.appName("riskmodels").config(map=dict(SETTINGS))
@@ -81,6 +88,21 @@ def start_session(master: str | None = None) -> Any:
             "Fix: name a master such as local[2] or spark://HOST:7077"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
+    return session, True
+
+
+def _beside(running: Any, master: str | None) -> Any:
+    """Return a new session on the context of one that runs."""
+    there = running.sparkContext.master
+    if master not in (None, there):
+        raise SpecError(
+            f"a Spark session runs here on {there}, and the master asked for is {master}\n"
+            f"Fix: stop that session first, or give its master ({there}) or none"
+        )
+    session = running.newSession()
+    for name, value in SETTINGS.items():
+        if session.conf.isModifiable(name):
+            session.conf.set(name, value)
     return session
 
 

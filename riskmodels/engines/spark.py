@@ -25,7 +25,7 @@ SECONDS_WITHOUT_WORKERS = 30.0
 
 
 class SparkEngine:
-    """A Spark session that runs shard functions.
+    """A Spark session that runs shard functions, on the context of this process where it has one.
 
     Workers read and write the same paths as this process: a file system that all of them share is assumed,
     and the same riskmodels in the Python that ``PYSPARK_PYTHON`` names.
@@ -44,11 +44,12 @@ class SparkEngine:
     name = "spark"
 
     def __init__(self, master: str | None = None) -> None:
-        self.session = start_session(master)
+        self.session, self._started_here = start_session(master)
 
     def stop(self) -> None:
-        """End the session."""
-        self.session.stop()
+        """End the session, if this engine started it; a caller's own goes on."""
+        if self._started_here:
+            self.session.stop()
 
     def run(
         self,

@@ -135,3 +135,17 @@ def test_no_master(spark_ready: None) -> None:
         open_engine("spark", f"spark://127.0.0.1:{port}"),
     ):
         pass
+
+
+def test_a_session_of_the_caller_goes_on(spark_ready: None, spark: Engine) -> None:
+    """An engine on a context that runs already leaves it, and its settings, as they are."""
+    from pyspark.sql import SparkSession
+
+    theirs = SparkSession.builder.getOrCreate()
+    theirs.conf.set("spark.sql.session.timeZone", "America/New_York")
+    with open_engine("spark") as engine:
+        check_doubled(engine)
+    assert theirs.conf.get("spark.sql.session.timeZone") == "America/New_York"
+    assert theirs.range(3).count() == 3
+    with pytest.raises(SpecError, match="a Spark session runs here on"), open_engine("spark", "local[1]"):
+        pass
