@@ -99,8 +99,18 @@ def ingest(
 ) -> None:
     """Turn a publisher's files into a HISTORY.
 
-    FORMAT is desynpuf, mimic-iv, tuva, synthea, omop or meds; SOURCE the folder of the files, as they were
-    published.
+    SOURCE is the folder of the files as they were published (of cclf, tuva, fhir, omop and synthea also a zip
+    archive of it). FORMAT is one of:
+
+    \b
+      cclf      Medicare's Claim and Claim Line Feed for ACOs, CCLF1 to CCLF9
+      desynpuf  CMS's synthetic Medicare claims 2008-2010
+      tuva      claims in Tuva's input layer, CSV or Parquet
+      fhir      FHIR R4 in bulk (NDJSON): US Core, CARIN, Synthea, Medicare's BCDA
+      omop      OMOP common data model 5.4 or 5.3, CSV or Parquet
+      meds      Medical Event Data Standard
+      synthea   Synthea's CSV export
+      mimic-iv  MIMIC-IV's hosp/ and icu/
     """
     from riskmodels.history import ingest as run
 

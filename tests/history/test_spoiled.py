@@ -10,10 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from riskmodels.cli import main
 from riskmodels.datasets import simulate
 from riskmodels.errors import DataError
 from riskmodels.history import ingest
+from riskmodels.history.adapters import FORMATS
 
 _spec = importlib.util.spec_from_file_location("history_writers", Path(__file__).with_name("writers.py"))
 assert _spec is not None
@@ -135,3 +138,12 @@ def test_mixed_folders(sources, tmp_path):
         with pytest.raises(DataError, match=r"Looked for: .*\nFound: "):
             ingest(name, sources / other, tmp_path / "history")
     assert not (tmp_path / "history").exists()
+
+
+def test_help_lists_every_format():
+    """`riskmodels ingest --help` names each format there is, and a mistyped one has a hint."""
+    said = CliRunner().invoke(main, ["ingest", "--help"]).output
+    listed = [line.split()[0] for line in said.splitlines() if line.startswith("    ")]
+    assert sorted(listed) == sorted(FORMATS)
+    with pytest.raises(DataError, match="Hint: did you mean 'cclf'"):
+        ingest("ccfl", "x", "y")
