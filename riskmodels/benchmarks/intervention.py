@@ -234,7 +234,7 @@ def plot_net_benefit(result: InterventionResult, path: str | Path) -> Path:
         axes.axvline(100 * result.break_even, linestyle=":", color="black", label="a patient breaks even")
     axes.set_xlabel("Reach patients from this risk on (%)")
     axes.set_ylabel("Net benefit (dollars)")
-    axes.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{'-' if value < 0 else ''}${abs(value):,.0f}")
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     return path

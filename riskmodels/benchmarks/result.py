@@ -14,7 +14,7 @@ from riskmodels.files import atomic_file, write_json
 __all__ = ["Benchmark", "draws_path", "metadata_path", "read_benchmark"]
 
 SUFFIXES = (".parquet", ".csv")
-TABLES = ("social", "social_strata", "social_effects", "periods", "changes")
+TABLES = ("social", "social_strata", "social_effects", "periods", "changes", "enrolment", "trend", "prices")
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,5 +120,6 @@ if __name__ == "__main__":
         if found is not None:
             rate = round(options.members / found[0])
             print(
-                f"{name}: hccpy {rate:,} a second: a million of V28 is {found[0] / one[0] / options.members:,.0f} times"
+                f"{name}: hccpy {rate:,} a second; the million of V28 is "
+                f"{found[0] / one[0] / options.members:,.0f} times as fast"
             )
