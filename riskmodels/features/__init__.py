@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from riskmodels.features.build import FeatureFrame, build_features, build_shard_features
     from riskmodels.features.plan import Plan, make_plan
     from riskmodels.features.registering import register_aggregation
-    from riskmodels.features.writing import describe_features, read_features, write_features
+    from riskmodels.features.stored import describe_features, read_features
+    from riskmodels.features.writing import write_features
 
 __all__ = [
     "Any",
@@ -63,8 +64,8 @@ _HOMES = {
     "build_features": "build",
     "build_shard_features": "build",
     "make_plan": "plan",
-    "describe_features": "writing",
-    "read_features": "writing",
+    "describe_features": "stored",
+    "read_features": "stored",
     "register_aggregation": "registering",
     "write_features": "writing",
 }

@@ -6,7 +6,6 @@ missing, and ends with the same bytes.
 """
 
 import hashlib
-import json
 import logging
 import math
 import os
@@ -27,23 +26,22 @@ import pyarrow.parquet as pq
 from riskmodels import __version__
 from riskmodels.engines import Engine, Tables
 from riskmodels.engines.job import LOCK, JobFolder
-from riskmodels.errors import DataError
 from riskmodels.features.build import FeatureFrame, build_shard_features, empty_features, split_cases
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.plan import WHOLE_NUMBERS, Plan, make_plan
 from riskmodels.features.reading import read_shard
-from riskmodels.features.sparse import COLUMNS, VALUES, as_lists, from_lists
+from riskmodels.features.sparse import COLUMNS, VALUES, as_lists
+from riskmodels.features.stored import description
 from riskmodels.files import PARTIAL, atomic_file
 from riskmodels.history import History
 from riskmodels.progress import track
 
-__all__ = ["describe_features", "read_features", "write_features"]
+__all__ = ["write_features"]
 
 logger = logging.getLogger(__name__)
 
 ROWS_PER_GROUP = 32_768
 SECONDS_TO_LOSE = 2.0  # of work that is sooner done again than put by
-KEY, FORMAT = b"riskmodels.features", 1
 
 
 def write_features(
@@ -109,57 +107,13 @@ def write_features(
     folder = _Parts(path.with_name(f"{path.name}.parts"), job, history.n_shards)
     work = _ShardRows(folder, history, feature_set, known_only, tuple(keep))
     with folder.open():
-        with atomic_file(path) as temporary:
+        # Inside the folder, so that what a killed run leaves behind is found and taken away.
+        whole = folder.path / path.name
+        with atomic_file(whole) as temporary:
             _assemble(temporary, work, _rows(work, groups, threads, engine), cases)
+        whole.replace(path)
         shutil.rmtree(folder.path)
     return feature_set.every_column
-
-
-def read_features(path: str | Path) -> FeatureFrame:
-    """Read what `write_features` wrote: the features, and what each column is.
-
-    Columns of the cases that were kept beside them are left out; any reader of Parquet finds them.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no Parquet file, or was not written by `write_features`.
-    """
-    columns, sparse_columns = describe_features(path)
-    lists = [COLUMNS, VALUES] if sparse_columns else []
-    frame = pl.read_parquet(path, columns=["index_id", *(column.name for column in columns), *lists])
-    sparse = from_lists(frame, len(sparse_columns)) if sparse_columns else None
-    return FeatureFrame(
-        frame.select("index_id", *(_as_built(column) for column in columns)), columns, sparse, sparse_columns
-    )
-
-
-def describe_features(path: str | Path) -> tuple[list[FeatureColumn], list[FeatureColumn]]:
-    """Return what each column of a file of `write_features` is: those of its table, the sparse ones.
-
-    Raises
-    ------
-    DataError
-        As `read_features`.
-    """
-    path = Path(path)
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "there is no such file" if not path.exists() else "is no Parquet file",
-            file=path,
-            fix="name the file that riskmodels features wrote",
-        ) from error
-    if KEY not in metadata:
-        raise DataError(
-            "does not say what its columns are", file=path, fix="write it with riskmodels features"
-        )
-    content = json.loads(metadata[KEY])
-    columns, sparse_columns = (
-        [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
-    )
-    return columns, sparse_columns
 
 
 @dataclass(frozen=True)
@@ -274,12 +228,6 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
     fields = work.as_written(built, cases.clear()).to_arrow().schema
     # Counts are never missing: the file need not say where they are.
     schema = pa.schema([field.with_nullable(field.name not in work.whole) for field in fields])
-    described = {
-        "format": FORMAT,
-        "feature_set": work.feature_set.name,
-        "columns": [column.to_dict() for column in built.columns],
-        "sparse_columns": [column.to_dict() for column in built.sparse_columns],
-    }
     # Small whole numbers pack into a few bits: quicker to write than a dictionary of them, and no larger.
     packed = dict.fromkeys(work.whole, "DELTA_BINARY_PACKED")
     compression = {name: "none" if name in packed else "snappy" for name in schema.names}
@@ -289,7 +237,7 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
         compression |= {f"{COLUMNS}.list.element": "none", f"{VALUES}.list.element": "zstd"}
     with pq.ParquetWriter(
         path,
-        schema.with_metadata({KEY: json.dumps(described)}),
+        schema.with_metadata(description(work.feature_set)),
         write_statistics=False,
         use_dictionary=False,
         column_encoding=packed,
@@ -307,12 +255,6 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
             writer.write_table(
                 pa.Table.from_arrays(pl.concat(waiting).to_arrow().columns, schema=writer.schema)
             )
-
-
-def _as_built(column: FeatureColumn) -> pl.Expr:
-    if column.kind != "category":
-        return pl.col(column.name).cast(pl.Float64)
-    return pl.col(column.name).cast(pl.String if column.levels is None else pl.Enum(column.levels))
 
 
 def _digest(cases: pl.DataFrame) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -28,6 +29,7 @@ from riskmodels.features import (
     Static,
     build_features,
     read_features,
+    stored,
     write_features,
     writing,
 )
@@ -136,11 +138,14 @@ def test_other_readers_find_the_sparse_columns_as_lists(whole, tmp_path):
 def test_what_is_no_file_of_features_says_so(tmp_path):
     """A missing file, another format and a Parquet file of someone else are told apart."""
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "other.parquet")
+    newer = pa.table({"index_id": ["a"]}).replace_schema_metadata({stored.KEY: '{"format": 2}'})
+    pq.write_table(newer, tmp_path / "newer.parquet")
     (tmp_path / "text.parquet").write_text("index_id\n")
     for name, message in (
         ("none.parquet", "no such file"),
         ("text.parquet", "is no Parquet file"),
         ("other.parquet", "does not say what its columns are"),
+        ("newer.parquet", "is of format 2; this riskmodels reads format 1"),
     ):
         with pytest.raises(DataError, match=message):
             read_features(tmp_path / name)
@@ -207,6 +212,7 @@ def test_killed_without_warning_it_goes_on(history, index_cases, whole, tmp_path
     write_features(history, index_cases, FEATURES, out, keep=["label"])
     assert len(built_shards) == SHARDS - done
     assert out.read_bytes() == whole
+    assert left(out.parent) == ["F.parquet"]
 
 
 @pytest.mark.parametrize("other", ["features", "cases", "as of"])
