@@ -111,7 +111,7 @@ def ingest(
       meds      Medical Event Data Standard
       synthea   Synthea's CSV export
       mimic-iv  MIMIC-IV's hosp/ and icu/
-    """
+    """  # noqa: D301 - click's mark for lines that are not wrapped
     from riskmodels.history import ingest as run
 
     manifest = run(source_format, source, history, shards=shards, replace=replace, engine=engine).manifest

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import re
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -143,7 +144,7 @@ def test_mixed_folders(sources, tmp_path):
 def test_help_lists_every_format():
     """`riskmodels ingest --help` names each format there is, and a mistyped one has a hint."""
     said = CliRunner().invoke(main, ["ingest", "--help"]).output
-    listed = [line.split()[0] for line in said.splitlines() if line.startswith("    ")]
+    listed = re.findall(r"^    (\S+)  +\S", said.split("Options:")[0], re.MULTILINE)
     assert sorted(listed) == sorted(FORMATS)
     with pytest.raises(DataError, match="Hint: did you mean 'cclf'"):
         ingest("ccfl", "x", "y")
