@@ -15,6 +15,8 @@ __all__ = ["Support", "possible_outcomes", "say", "support", "unreadable", "why_
 VERDICTS = ("yes", "in part", "no")
 WIDTH, MARGIN = 110, " " * 9
 MOSTLY = 0.5  # of the rows say something: below, a rule that needs it is mostly not applied
+HARDLY = 0.05
+FEW_PERSONS = 500
 ENOUGH = 1000  # admissions, to judge how many end in death
 IMPLAUSIBLY_FEW = 0.005  # deaths within 30 days of an admission, per admission; a few percent are usual
 
@@ -114,12 +116,26 @@ def _against(task: Task, stock: Holdings) -> list[str]:
             said.append(f"no encounter has an {rule.amount} amount")
     elif not any(counts[kind] for kind in rule.kinds):
         said.append(f"there are no {' or '.join(rule.kinds)} encounters to find the outcome in")
-    for table, what in _tables(task):
-        known = load_grouper(table).code_systems
-        if not any(stock.systems[system] for system in known):
-            systems = ", ".join(system for system in known if system.startswith("ICD"))
-            said.append(f"{what} go by {systems}, in which there are no diagnoses")
+    for what, systems, share in _coded(task, stock):
+        if share < HARDLY:
+            said.append(f"{what} go by {systems}, in which {_percent(share)} diagnoses are coded")
     return said
+
+
+def _coded(task: Task, stock: Holdings) -> list[tuple[str, str, float]]:
+    """Return what goes by which code systems, and the share of diagnoses in these."""
+    every = sum(stock.systems.values())
+    found = []
+    for table, what in _tables(task):
+        known = [system for system in load_grouper(table).code_systems if system.startswith("ICD")]
+        of_these = sum(stock.systems[system] for system in known)
+        diagnoses = [system for system in known if not system.endswith("PCS")]
+        found.append((what, " or ".join(diagnoses or known), of_these / every if every else 0.0))
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%} of" if share else "no"
 
 
 def _tables(task: Task) -> list[tuple[str, str]]:
@@ -164,11 +180,11 @@ def _partly(task: Task, stock: Holdings) -> list[str]:
         kind = next((kind for kind in rule.kinds if counts[kind]), index.kinds[0])
         if stock.share(f"{kind}:principal", kind) < MOSTLY:
             said.append(f"principal diagnoses of {kind} encounters are mostly unknown")
-    coded = sum(stock.systems.values())
-    for table, what in _tables(task):
-        known = sum(stock.systems[system] for system in load_grouper(table).code_systems)
-        if known < MOSTLY * coded:
-            said.append(f"{what} go by ICD codes, which {known / coded:.1%} of diagnoses have")
+    for what, systems, share in _coded(task, stock):
+        if share < MOSTLY:
+            said.append(f"{what} go by {systems}, in which {_percent(share)} diagnoses are coded")
+    if counts["persons"] < FEW_PERSONS:
+        said.append(f"there are fewer than {FEW_PERSONS:,} persons: enough to try, too few to learn from")
     if not index.hospice and not counts["hospice"]:
         said.append("no hospice encounters: patients in hospice are not left out")
     return said

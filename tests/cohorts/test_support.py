@@ -41,6 +41,16 @@ def holdings(span: int = 1000, systems: dict[str, int] | None = None, **changes:
             "admission-12m", holdings(729), "no", "nobody is covered for 730 days on end", id="short coverage"
         ),
         pytest.param("admission-12m", holdings(730), "yes", "", id="just long enough"),
+        pytest.param(
+            "admission-12m", holdings(persons=499), "in part", "too few to learn from", id="few persons"
+        ),
+        pytest.param(
+            "ed-visit-12m-avoidable",
+            holdings(systems={"ICD9CM": 90}),
+            "no",
+            "classes of ED visits go by ICD10CM",
+            id="ICD-9",
+        ),
         pytest.param("ed-visit-12m", holdings(emergency=0), "no", "no emergency encounters", id="no ED"),
         pytest.param("ed-return-72h", holdings(emergency=0), "no", "to start from", id="no index visit"),
         pytest.param(
@@ -77,13 +87,17 @@ def holdings(span: int = 1000, systems: dict[str, int] | None = None, **changes:
             id="too few stays to judge deaths by",
         ),
         pytest.param(
-            "worsening-copd-12m", holdings(systems={"SNOMED": 90}), "no", "go by ICD10CM, ICD9CM", id="no ICD"
+            "worsening-copd-12m",
+            holdings(systems={"SNOMED": 90}),
+            "no",
+            "go by ICD10CM or ICD9CM, in which no diagnoses",
+            id="no ICD",
         ),
         pytest.param(
             "worsening-copd-12m",
             holdings(systems={"SNOMED": 90, "ICD10CM": 10}),
             "in part",
-            "which 10.0% of diagnoses have",
+            "in which 10.0% of diagnoses are coded",
             id="mostly SNOMED",
         ),
     ],
