@@ -1,10 +1,12 @@
 """A task is a page of YAML: what it says is what is meant, and what nobody knows is refused."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from riskmodels.cohorts import FollowUp, IndexRule, LookBack, OutcomeRule, Task, load_task, task_names
+from riskmodels.cohorts.hospital_cohorts import SPECIALTIES
 from riskmodels.errors import SpecError
 
 PAGE = """
@@ -32,8 +34,10 @@ def test_readmission_30d_has_the_boundaries_of_the_cms_measure() -> None:
         transfer_gap_days=1,
         same_facility_same_day="same_diagnosis",
         exclude_dispositions=("died", "ama"),
-        exclude_principal_diagnosis=("cancer_treatment", "rehabilitation", "psychiatric"),
+        exclude_principal_diagnosis=("cancer", "cancer_treatment", "rehabilitation", "psychiatric"),
+        exclude_facilities=task.index.exclude_facilities,
     )
+    assert len(set(task.index.exclude_facilities)) == 11
     assert task.look_back == LookBack(days=365, require_coverage=True, max_gap_days=0)
     assert task.follow_up == FollowUp(
         first_day=0, last_day=30, death="observed", coverage_lost="censored", runout_days=90
@@ -112,3 +116,20 @@ def test_an_unknown_task_or_file_is_refused_with_the_names_there_are(tmp_path) -
 def test_a_task_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         load_task("readmission-30d").version = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in task_names() if name.startswith("readmission-30d-")], ids=str
+)
+def test_a_cohort_of_readmissions_differs_from_the_whole_in_who_is_a_case_alone(name: str) -> None:
+    """The window, the look-back and what is a readmission are those of readmission-30d."""
+    whole, part = load_task("readmission-30d"), load_task(name)
+    same = ("look_back", "follow_up", "outcome")
+    assert all(getattr(whole, attribute) == getattr(part, attribute) for attribute in same)
+    assert part.index.cohort is not None
+    if part.index.cohort in SPECIALTIES:
+        assert replace(part.index, cohort=None) == whole.index
+    else:
+        assert part.index.min_age == 65
+        assert part.index.days_apart == 30
+        assert part.index.exclude_principal_diagnosis == ()

@@ -88,7 +88,9 @@ def test_a_table_names_its_source_version_and_licence(table) -> None:
         (drug_classes, "ATC", "A10BA02", {"alimentary", "oral_antidiabetics"}),
         (conditions, "ICD10CM", "I50.9", {"heart_failure"}),
     ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
+    ids=lambda value: (
+        " ".join(sorted(value)) if isinstance(value, set) else getattr(value, "__name__", str(value))
+    ),
 )
 def test_known_codes_are_in_their_group(table, system: str, code: str, expected: set[str]) -> None:
     assert groups_of(table(), system, [code])[code] == expected
