@@ -25,10 +25,11 @@ __all__ = ["BUNDLES", "OPTION", "PROGRAMS", "OfEpisodes", "OfPanels", "for_bench
 
 OPTION = {
     "acos": "file beside a panel benchmark: aco_id and what the program asks for (track or risk_arrangement, "
-    "quality_score)",
+    "quality_score); the row of aco_id * is of every ACO without its own",
 }
 _MARKS = ("member_months", "expected", "observed", "ratio")
 BUNDLES = ("bpci-advanced", "cjr", "team")
+EVERYONE = "*"
 
 
 def is_panel(path: Path) -> bool:
@@ -114,7 +115,7 @@ class OfPanels(Drawn):
             )
         path = paths[0]
         panels = _panels(path)
-        given = read_table(Path(options["acos"]), ("aco_id",))
+        given = _for_all(read_table(Path(options["acos"]), ("aco_id",)), panels["aco_id"], "aco_id")
         ids = given.identifiers(given.column("aco_id"))
         absent = panels.filter(~pl.col("aco_id").is_in(ids.implode()))["aco_id"]
         if len(absent):
@@ -173,11 +174,27 @@ class OfEpisodes(Drawn):
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read the episodes as the program does, and the draws beside them."""
-        found = self.inner.read(paths, rules, options)
+        found = self._read(paths, rules, options)
         points = found.frames["episodes"].group_by("participant_id").agg(
             pl.col("target_price").sum().alias("expected"), pl.col("cost").sum().alias("observed")
         )  # fmt: skip
         return replace(found, draws=factors_of(paths[0], points, "participant_id"))
+
+    def _read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
+        """Read the episodes, a quality score of ``*`` put in the place of everyone's without one."""
+        quality = options.get("quality")
+        if not quality:
+            return self.inner.read(paths, rules, options)
+        participants = read_table(paths[0], ("participant_id",))
+        names = participants.frame[participants.column("participant_id")].unique().sort()
+        given = read_table(Path(quality), ("participant_id",))
+        every = _for_all(given, names, "participant_id")
+        if every is given:
+            return self.inner.read(paths, rules, options)
+        with tempfile.TemporaryDirectory() as folder:
+            same = Path(folder) / Path(quality).name
+            every.frame.write_csv(same)
+            return self.inner.read(paths, rules, {**options, "quality": same})
 
 
 def for_benchmark(program: Program, paths: Sequence[Path]) -> Program:
@@ -187,6 +204,21 @@ def for_benchmark(program: Program, paths: Sequence[Path]) -> Program:
     if program.name in BUNDLES and draws_beside(paths[0]).is_file():
         return OfEpisodes(program)
     return program
+
+
+def _for_all(given: Table, panels: pl.Series, name: str) -> Table:
+    """Return the companion with its row of ``*``, if any, in place of everyone without a row."""
+    key = given.column(name)
+    shared = (given.frame[key] == EVERYONE).fill_null(value=False)
+    if not shared.any():
+        return given
+    own = given.frame.filter(~shared)
+    rest = panels.filter(~panels.is_in(own[key].implode()))
+    row = given.frame.filter(shared).head(1).drop(key).join(pl.DataFrame({key: rest}), how="cross")
+    frame = pl.concat([own, row.select(own.columns)])
+    line = given.lines[int(shared.arg_max() or 0)]
+    lines = [at for at, all_ in zip(given.lines, shared, strict=True) if not all_] + [line] * len(rest)
+    return Table(given.path, frame, tuple(lines))
 
 
 def _panels(path: Path) -> pl.DataFrame:

@@ -24,7 +24,7 @@ def test_outcomes_avoided_and_dollars_by_hand() -> None:
 
 
 def test_the_best_threshold_reaches_those_who_are_worth_it() -> None:
-    """A patient is worth reaching from 400 / (0.25 x 10,000) = 16% on; at 10% one costs more than is saved."""
+    """A patient is worth reaching from 400 / (0.25 x 10,000) = 16% on; at 10% one costs more than saved."""
     found = intervene(RISKS, Effect(0.25), **COSTS, thresholds=[0.0, 0.2])
     assert found.break_even == pytest.approx(0.16)
     assert found.best == 0.2

@@ -225,6 +225,14 @@ def test_pay_takes_a_panel_benchmark_as_it_is(
     assert (dearer["expenditures_upper"] > 1.4 * payment.frame["expenditures_upper"]).all()
 
 
+def test_a_row_of_the_companion_may_stand_for_all(made: tuple[pl.DataFrame, Path], tmp_path: Path) -> None:
+    """The row of * is that of every ACO without its own."""
+    acos = tmp_path / "acos.csv"
+    acos.write_text("aco_id,track,quality_score,minimum_savings_rate\n*,EN,0.9,0.01\nA2,E,0.9,0.02\n")
+    frame = pay("mssp", made[1], year=2022, acos=acos).frame
+    assert frame.select("aco_id", "track").rows() == [("A1", "EN"), ("A2", "E")]
+
+
 def test_pay_says_what_a_panel_benchmark_lacks(made: tuple[pl.DataFrame, Path], tmp_path: Path) -> None:
     """Without a companion, with one that lacks an ACO, or without the savings rate of a two-sided one."""
     _, path = made

@@ -83,6 +83,8 @@ def test_pay_settles_the_written_file_with_an_interval(tmp_path: Path, program: 
     quality.write_text("participant_id,composite_quality_score,track\nH1,8,3\nH2,16,3\n")
     year = {"team": 2026, "cjr": 2019}[program]
     frame = pay(program, tmp_path / "prices.parquet", year=year, quality=quality).frame
+    quality.write_text("participant_id,composite_quality_score,track\n*,8,3\nH2,16,3\n")
+    assert pay(program, tmp_path / "prices.parquet", year=year, quality=quality).frame.equals(frame)
     assert frame["cost"].sum() == pytest.approx(made.frame["cost"].sum())
     assert (frame["payment_lower"] <= frame["payment"]).all()
     assert (frame["payment"] <= frame["payment_upper"]).all()
