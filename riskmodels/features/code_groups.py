@@ -2,51 +2,9 @@
 
 from functools import cache
 
-from riskmodels.terminology import Grouper
+from riskmodels.terminology import Grouper, drug_classes
 
 __all__ = ["chronic_conditions", "drug_classes", "laboratory_tests", "reimbursements"]
-
-# Anatomical main groups (level 1), then therapeutic and pharmacological subgroups (levels 2 and 3) that mark
-# a chronic condition or a risk of coming back. A drug counts in each group that its code begins with.
-_DRUG_CLASSES = {
-    "alimentary": ("A", "alimentary tract and metabolism drugs"),
-    "blood": ("B", "blood and blood-forming organ drugs"),
-    "cardiovascular": ("C", "cardiovascular drugs"),
-    "dermatological": ("D", "dermatological drugs"),
-    "genitourinary": ("G", "genito-urinary drugs and sex hormones"),
-    "hormones": ("H", "systemic hormones"),
-    "anti_infectives": ("J", "systemic anti-infectives"),
-    "antineoplastic": ("L", "antineoplastic and immunomodulating drugs"),
-    "musculoskeletal": ("M", "musculo-skeletal drugs"),
-    "nervous_system": ("N", "nervous-system drugs"),
-    "antiparasitic": ("P", "antiparasitic drugs"),
-    "respiratory": ("R", "respiratory drugs"),
-    "sensory": ("S", "sensory-organ drugs"),
-    "various": ("V", "various other drugs"),
-    "insulins": ("A10A", "insulins"),
-    "oral_antidiabetics": ("A10B", "glucose-lowering drugs other than insulins"),
-    "antithrombotics": ("B01", "antithrombotics"),
-    "antianaemics": ("B03", "drugs for anemia"),
-    "cardiac_therapy": ("C01", "cardiac glycosides, antiarrhythmics and nitrates"),
-    "diuretics": ("C03", "diuretics"),
-    "loop_diuretics": ("C03C", "loop diuretics"),
-    "beta_blockers": ("C07", "beta blockers"),
-    "calcium_channel_blockers": ("C08", "calcium-channel blockers"),
-    "renin_angiotensin": ("C09", "drugs on the renin-angiotensin system"),
-    "lipid_lowering": ("C10", "lipid-lowering drugs"),
-    "corticosteroids": ("H02", "systemic corticosteroids"),
-    "antibacterials": ("J01", "systemic antibacterials"),
-    "immunosuppressants": ("L04", "immunosuppressants"),
-    "nsaids": ("M01", "anti-inflammatory and antirheumatic drugs"),
-    "opioids": ("N02A", "opioids"),
-    "antiepileptics": ("N03", "antiepileptics"),
-    "antiparkinson": ("N04", "antiparkinson drugs"),
-    "antipsychotics": ("N05A", "antipsychotics"),
-    "anxiolytics_hypnotics": ("N05B N05C", "anxiolytics, hypnotics and sedatives"),
-    "antidepressants": ("N06A", "antidepressants"),
-    "antidementia": ("N06D", "drugs for dementia"),
-    "airway_drugs": ("R03", "drugs for obstructive airway diseases"),
-}
 
 _TESTS = {
     "hemoglobin": ("718-7 20509-6 30350-3 30313-1", "hemoglobin"),
@@ -113,24 +71,6 @@ def _local(name: str, source: str, table: dict[str, tuple[str, str]]) -> Grouper
         groups=tuple(table),
         labels={group: label for group, (_, label) in table.items()},
         prefixes=tuple(("LOCAL", code, number) for number, (code, _) in enumerate(table.values())),
-    )
-
-
-@cache
-def drug_classes() -> Grouper:
-    """Return classes of the Anatomical Therapeutic Chemical (ATC) classification, by code prefix."""
-    return Grouper(
-        name="drug_classes",
-        version="1",
-        source="ATC classification, WHO Collaborating Centre for Drug Statistics Methodology",
-        licence="Codes and their hierarchy are facts; labels are our own",
-        groups=tuple(_DRUG_CLASSES),
-        labels={group: label for group, (_, label) in _DRUG_CLASSES.items()},
-        prefixes=tuple(
-            ("ATC", prefix, number)
-            for number, (prefixes, _) in enumerate(_DRUG_CLASSES.values())
-            for prefix in prefixes.split()
-        ),
     )
 
 
