@@ -116,8 +116,9 @@ def attribute(
     The two steps of 42 CFR 425.402: primary care clinicians first, specialists for patients without any.
     """
     from riskmodels.benchmarks.tables import write_frame
-    from riskmodels.cohorts.attribution import assignment_window, read_providers
+    from riskmodels.cohorts.attribution import assignment_window
     from riskmodels.cohorts.attribution import attribute as run
+    from riskmodels.cohorts.providers import read_providers
     from riskmodels.history import open_history
 
     if (year is None) == (since is None or until is None):

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -23,7 +22,7 @@ from riskmodels.cohorts.primary_care import (
     SPECIALISTS,
 )
 from riskmodels.engines import Engine, LocalEngine, Tables
-from riskmodels.errors import DataError, SpecError, did_you_mean
+from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.history import History
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "attribute_cases",
     "plurality",
     "primary_care_services",
-    "read_providers",
 ]
 
 logger = logging.getLogger(__name__)
@@ -290,27 +288,3 @@ def _charge(found: pl.DataFrame) -> pl.Series:
         if found[amount].null_count() < found.height:
             return found[amount].fill_null(0.0)
     return pl.ones(found.height, pl.Float64, eager=True)
-
-
-def read_providers(path: Path, what: str) -> dict[str, str]:
-    """Read a CSV of two columns: provider, and its specialty code or its group.
-
-    Raises
-    ------
-    DataError
-        There is no such file, it has not two columns, or a provider is there twice with other values.
-    """
-    if not path.is_file():
-        raise DataError("there is no such file", file=path, fix=f"give a CSV of provider and {what}")
-    table = pl.read_csv(path, infer_schema=False)
-    if len(table.columns) != 2:
-        raise DataError(f"has {len(table.columns)} columns", file=path, fix=f"give two: provider and {what}")
-    table = table.rename(dict(zip(table.columns, ("provider", "value"), strict=True))).drop_nulls().unique()
-    if twice := table.filter(pl.col("provider").is_duplicated())["provider"].to_list():
-        raise DataError(
-            f"names provider {min(twice)!r} twice, with different values",
-            file=path,
-            fix=f"keep one {what} a provider",
-        )
-    values = table["value"].str.zfill(2) if what == "specialty" else table["value"]
-    return dict(zip(table["provider"].to_list(), values.to_list(), strict=True))

@@ -13,8 +13,8 @@ from riskmodels.cohorts.attribution import (
     attribute,
     attribute_cases,
     plurality,
-    read_providers,
 )
+from riskmodels.cohorts.providers import read_providers
 from riskmodels.errors import DataError, SpecError
 from riskmodels.history import History, Part, write_history
 

@@ -276,8 +276,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 )
 def test_the_summary_gives_no_small_count_away(by_band: dict[str, int], says: str) -> None:
     rows = sum(by_band.values())
-    at = datetime(2023, 7, 1)
-    summary = ScoreSummary(Path("out"), rows, by_band, 4, 4, "readmission-test", "3", at, at)
+    at, since = datetime(2023, 7, 1), datetime(2023, 6, 1)
+    summary = ScoreSummary(Path("out"), rows, by_band, 4, 4, "readmission-test", "3", at, since)
     text = summary.to_text()
     assert f"risk bands: {says}\n" in text
     assert "readmission-test version 3" in text
