@@ -13,6 +13,7 @@ TOLERANCE = 1e-8  # twice the log-likelihood still to be gained, when the last s
 MOST_STEPS = 60
 LONGEST_LOG_VARIANCE_STEP = 2.0
 NO_VARIANCE = 1e-3  # variance x mean information of an entity below which the boundary is tried
+LEAST_START = 1e-3  # variance to begin with
 START_ROWS = 20_000
 
 
@@ -57,13 +58,13 @@ def maximise(
         plain = plain or likelihood.plain(coefficients, weights)
         slope, bend = likelihood.variance_slope(weights)
         coefficients = coefficients + np.clip(_newton(plain), -3, 3)
-        if slope <= 0:
+        if slope <= 0 and likelihood.adjustment == 0:
             edge = _boundary(likelihood, coefficients, weights)
             slope, bend = likelihood.variance_slope(weights)
             if slope <= 0:
                 return edge
             coefficients = edge.coefficients
-        log_variance, modes = math.log(min(slope / bend, 4.0)), plain.modes
+        log_variance, modes = math.log(min(max(slope / bend, LEAST_START), 4.0)), plain.modes
     point = np.append(coefficients, log_variance)
     now = likelihood.at(point[:-1], point[-1], modes, weights)
     gain, steps, converged = math.inf, 0, False
@@ -81,7 +82,8 @@ def maximise(
                 break
             step = step / 2
         point, now = point + step, following
-        if now.gradient[-1] < 0 and math.exp(point[-1]) * _information(likelihood, weights) < NO_VARIANCE:
+        small = math.exp(point[-1]) * _information(likelihood, weights) < NO_VARIANCE
+        if small and now.gradient[-1] < 0 and likelihood.adjustment == 0:
             edge = _boundary(likelihood, point[:-1], weights)
             if likelihood.variance_slope(weights)[0] <= 0 or edge.evaluation.value >= now.value:
                 return edge

@@ -132,11 +132,11 @@ def _changes(rows: pl.DataFrame, by: str, n_draws: int, seed: int) -> pl.DataFra
     }
     for i, part in enumerate(PARTS):
         columns[part] = point[i].ravel()
+        drawn = draws[:, i].reshape(n_draws, point[i].size)
+        filled = np.isfinite(drawn).all(axis=0) if n_draws else np.zeros(point[i].size, dtype=bool)
         for end, level in (("lower", 0.025), ("upper", 0.975)):
-            drawn = draws[:, i].reshape(n_draws, -1)
-            empty = np.isnan(drawn).any(axis=0) if n_draws else np.ones(point[i].size, dtype=bool)
             limit = np.full(point[i].size, np.nan)
-            if n_draws:
-                limit[~empty] = np.quantile(drawn[:, ~empty], level, axis=0)
+            if filled.any():
+                limit[filled] = np.quantile(drawn[:, filled], level, axis=0, method="weibull")
             columns[f"{part}_{end}"] = limit
     return pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None)).drop_nulls("change")

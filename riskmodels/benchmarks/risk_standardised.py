@@ -93,7 +93,8 @@ def risk_standardise_stays(
     ratio = predicted / expected
     if intervals == "bootstrap" and n_draws > 0:
         drawn = bootstrap_effects(likelihood, fit, n_draws=n_draws, seed=seed)
-        lower, upper = np.quantile(drawn.ratio, [0.025, 0.975], axis=0)
+        # p (draws + 1)-th order statistics: with few draws the default quantiles lie too far inside.
+        lower, upper = np.quantile(drawn.ratio, [0.025, 0.975], axis=0, method="weibull")
         draws = pl.DataFrame(
             {
                 by: entities.gather(np.tile(np.arange(len(entities)), n_draws)),

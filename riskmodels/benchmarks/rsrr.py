@@ -12,7 +12,10 @@ the average, so is the ratio: by much where a hospital has few stays.
 Intervals: hospitals are drawn with replacement, the model is fitted again from where the first fit ended,
 and a hospital's effect is drawn from the normal distribution with its conditional mode and variance under
 that fit. The 2.5% and 97.5% points of the ratios over the draws are the interval. It holds the error of the
-coefficients and of the variance, which an interval of observed/expected does not.
+coefficients and of the variance, which an interval of observed/expected does not. Unlike CMS's, the refits
+adjust the likelihood of the variance for being estimated (Morris & Tang 2011, see `Likelihood`): over the
+nation's thousands of hospitals that changes next to nothing, over forty hospitals 95% intervals hold the true
+ratio in 95% of cases instead of 92.6% (docs/benchmarks.md).
 """
 
 import logging
@@ -35,6 +38,7 @@ __all__ = ["BootstrapRatios", "bootstrap_effects", "predicted_over_expected", "s
 
 logger = logging.getLogger(__name__)
 
+ENTITIES = 10  # below, the adjusted variance has too little to hold it
 CLOSE_ENOUGH = 1e-4  # of a refit, twice the log-likelihood still to be gained: 1% of a standard error
 
 
@@ -130,6 +134,7 @@ def bootstrap_effects(
     drawn = np.zeros((n_draws, size), dtype=bool)
     variance = np.zeros(n_draws)
     predicted, expected, none = np.empty(size), np.empty(size), np.zeros(size)
+    likelihood.adjustment = 1.0 if size >= ENTITIES else 0.0
     with threadpool_limits(1, user_api="blas"):
         for draw in track(range(n_draws), "Refitting on drawn hospitals", unit="draw"):
             weights = np.bincount(generator.integers(size, size=size), minlength=size).astype(float)
@@ -143,4 +148,5 @@ def bootstrap_effects(
             ratio[draw] = predicted / expected
             drawn[draw] = weights > 0
             variance[draw] = found.variance
+    likelihood.adjustment = 0.0
     return BootstrapRatios(ratio, drawn, variance)
