@@ -91,14 +91,16 @@ class SharedSavings(Program):
             return where(row["source_file"], row["source_line"], column)
 
         rate, benchmark = row["minimum_savings_rate"], row["benchmark"]
+        rise = row["loss_rise"] if row["recalculated"] else 0.0
         size = f"{row['assigned_beneficiaries']:,} assigned beneficiaries"
         one_sided = rules.cite("minimum_savings_rate_one_sided")
         lines = [
             Line("Savings or losses"),
             Line("track", row["track"], source=place("Current_Track")),
             *_benchmark_lines(inputs, rules, entity),
-            Line("updated benchmark", dollars(benchmark),
+            Line("updated benchmark", dollars(benchmark - rise),
                  source="rebuilt" if _parts(inputs, entity).height else place("ABtotBnchmk")),
+            *_recalculated_line(row),
             Line("expenditures", dollars(row["expenditures"]), source=place("ABtotExp")),
             Line("difference", dollars(row["difference"]), "benchmark − expenditures", place("BnchmkMinExp")),
             Line("minimum savings rate", percent(rate), f"for {size}",
@@ -189,10 +191,8 @@ def _rebuilt(inputs: Inputs, entity: str | None = None) -> tuple[str, ...]:
     if not parts.height:
         return ()
     used = ["risk_cap"]
-    used += ["risk_cap_from_2024"] if parts["offset"].any() else []
     if parts["regional_by3"].null_count() != parts.height:
         used += ["regional_adjustment_weights", "regional_adjustment_limits"]
-    used += ["prior_savings_applied"] if (parts["prior_savings"].fill_null(0) > 0).any() else []
     return tuple(used)
 
 
@@ -203,16 +203,26 @@ def _benchmark_lines(inputs: Inputs, rules: Rules, entity: str) -> list[Line]:
     made = mssp_components.rebuild(parts).row(0, named=True)
     years = "three benchmark years, trended and risk-adjusted to the third"
     people = f"{parts['person_years_py'].sum():,.0f} person years"
+    new = bool(parts["from_2024"].any())
+    part = "42 CFR 425.652" if new else "42 CFR 425.601"
     return [
         Line("historical benchmark per capita", dollars(made["historical_per_capita"]), years,
-             "42 CFR 425.601(a)(1)-(7)"),
+             f"{part}(a)(1)-(7)"),
         Line("regional adjustment per capita", dollars(made["regional_adjustment"]),
              source=rules.cite("regional_adjustment_limits")),
         Line("adjustment per capita", dollars(made["adjustment"]),
-             source=rules.cite("prior_savings_applied")),
+             "the larger of regional and prior savings" if new else "",
+             f"{part}(a)(8)"),
         Line("updated benchmark per capita", dollars(made["updated_per_capita"]),
-             f"(historical + adjustment) × risk ratio × growth, over {people}", "42 CFR 425.601(a)(10), (b)"),
+             f"(historical + adjustment) × risk ratio × growth, over {people}", f"{part}(a)(10), (b)"),
     ]  # fmt: skip
+
+
+def _recalculated_line(row: Mapping[str, Any]) -> list[Line]:
+    if not row["recalculated"]:
+        return []
+    why = f"{dollars(row['loss_rise'])} more without the prospective trend"
+    return [Line("benchmark for losses", dollars(row["benchmark"]), why, "42 CFR 425.652(b)(5)")]
 
 
 def _notes(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from riskmodels.errors import SpecError
 __all__ = [
     "CATEGORIES",
     "Benchmark",
+    "aggregate_risk_ratio",
     "benchmark_adjustment",
     "historical_benchmark",
     "regional_adjustment",
@@ -88,7 +89,7 @@ def regional_adjustment(
 def benchmark_adjustment(regional: float, prior_savings: float) -> float:
     """Return the larger of the regional and the prior-savings adjustment, nothing where neither is positive.
 
-    All 71 ACOs of PY 2024 with both have the larger. (42 CFR 425.658; CMS PUF PY 2024.)
+    For agreements from 2024 on (42 CFR 425.652(a)(8)); all 71 ACOs of PY 2024 with both have the larger.
     """
     return max(regional, prior_savings, 0.0)
 
@@ -102,6 +103,31 @@ def risk_ratio(performance: ArrayLike, base: ArrayLike, *, cap: float = 0.03) ->
     if (start <= 0).any():
         raise SpecError("base: risk scores are above 0")
     return np.minimum(scores / start, 1 + cap)
+
+
+def aggregate_risk_ratio(
+    performance: ArrayLike,
+    base: ArrayLike,
+    demographic: ArrayLike,
+    expenditures: ArrayLike,
+    *,
+    cap: float = 0.03,
+) -> np.ndarray:
+    """Return performance-year over benchmark-year risk scores by the cap of agreements from 2024 on.
+
+    Only where the risk scores of all categories together grew by more than `cap` above the growth of the
+    demographic ones is each category held to that growth (42 CFR 425.605(a)(1)(ii), 425.610(a)(2)(ii)).
+
+    Parameters
+    ----------
+    demographic : array of shape (4,)
+        Demographic risk score of the performance year over that of benchmark year 3.
+    expenditures : array of shape (4,)
+        Weights: historical benchmark per capita times person years of the performance year.
+    """
+    ratios = risk_ratio(performance, base, cap=np.inf)
+    most = _mean(_array(demographic, (4,), "demographic"), expenditures) + cap
+    return np.minimum(ratios, most) if _mean(ratios, expenditures) > most else ratios
 
 
 def update_factor(

@@ -13,6 +13,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.payments.mssp_benchmark import (
     CATEGORIES,
+    aggregate_risk_ratio,
     benchmark_adjustment,
     historical_benchmark,
     regional_adjustment,
@@ -28,11 +29,13 @@ __all__ = ["CHANGEABLE", "read_components", "rebuild"]
 _PUBLISHED = {"esrd": ("ESRD", "ESRD"), "disabled": ("DIS", "DIS"), "aged_dual": ("AGDU", "AGED_Dual"),
               "aged_nondual": ("AGND", "AGED_NonDual")}  # fmt: skip
 _NEEDED = ("trend_by1", "trend_by2", "national_growth", "regional_growth", "national_weight")
-_OPTIONAL = ("prospective_growth", "regional_by3", "national_by3", "prior_savings", "dual_share")
+_OPTIONAL = ("prospective_growth", "regional_by3", "national_by3", "prior_savings", "dual_share",
+             "demographic_by3", "demographic_py")  # fmt: skip
 _FIGURES = (*(f"expenditures_by{year}" for year in (1, 2, 3)), *(f"risk_by{year}" for year in (1, 2, 3)),
             "risk_py", "person_years_by3", "person_years_py")  # fmt: skip
 CHANGEABLE = (*_NEEDED, *_OPTIONAL, *_FIGURES)
 """What a what-if may change of a benchmark that was rebuilt."""
+_SCORES = (*(name for name in _FIGURES if "risk" in name), "demographic_by3", "demographic_py")
 _FIRST_START = 2019
 _LEAST_RISK = 0.01
 _PROSPECTIVE_START = 2024
@@ -47,8 +50,9 @@ def read_components(path: Path, results: Table, acos: pl.DataFrame, rules: Rules
         aco_id, enrolment (esrd, disabled, aged_dual, aged_nondual), trend_by1 and trend_by2 (growth to
         benchmark year 3), national_growth and regional_growth (year 3 to the performance year),
         national_weight (the ACO's share of its region); and where they apply prospective_growth (ACPT),
-        regional_by3 and national_by3 (dollars a year), prior_savings (dollars), dual_share. The figures of
-        the public file may stand here too (expenditures_by1 and so on), and take precedence.
+        regional_by3 and national_by3 (dollars a year), prior_savings (the adjustment, dollars a year),
+        dual_share, demographic_by3 and demographic_py (risk scores). The figures of the public file may
+        stand here too (expenditures_by1 and so on), and take precedence.
     results : Table
         CMS's public use file of the performance year.
     acos : polars.DataFrame
@@ -57,8 +61,8 @@ def read_components(path: Path, results: Table, acos: pl.DataFrame, rules: Rules
     Raises
     ------
     DataError
-        For an ACO that is not in the results, without each category once, or whose agreement began before
-        July 2019, when benchmarks were made otherwise.
+        For an ACO that is not in the results, without each category once, whose agreement began before
+        July 2019, when benchmarks were made otherwise, or with prior savings in one from before 2024.
     """
     table = read_table(path, ("aco_id", "enrolment", "trend_by1"))
     given = pl.DataFrame(
@@ -86,7 +90,7 @@ def read_components(path: Path, results: Table, acos: pl.DataFrame, rules: Rules
             row = absent.row(0, named=True)
             raise DataError(f"no {name} of {row['aco_id']}, {row['component']}", file=path,
                             line=row["component_line"], fix=f"give it in a column {name}")  # fmt: skip
-    low = frame.filter(pl.min_horizontal(name for name in _FIGURES if "risk" in name) < _LEAST_RISK)
+    low = frame.filter(pl.min_horizontal(*_SCORES) < _LEAST_RISK)
     if low.height:
         row = low.row(0, named=True)
         whose = f"{row['aco_id']}, {row['component']}"
@@ -98,11 +102,22 @@ def read_components(path: Path, results: Table, acos: pl.DataFrame, rules: Rules
             f"{old['aco_id'][0]}: the agreement began in {old['start_year'][0]}, and only benchmarks of "
             "agreements from July 2019 on can be rebuilt", file=path,
         )  # fmt: skip
+    early = frame.filter((pl.col("start_year") < _PROSPECTIVE_START) & (pl.col("prior_savings") > 0))
+    if early.height:
+        row = early.row(0, named=True)
+        raise DataError(
+            f"{row['aco_id']}: prior savings count in agreements from {_PROSPECTIVE_START} on, and this one "
+            f"began in {row['start_year']}", file=path, line=row["component_line"], column="prior_savings",
+        )  # fmt: skip
     return _with_rules(frame, rules)
 
 
 def rebuild(components: pl.DataFrame) -> pl.DataFrame:
-    """Return aco_id, the rebuilt benchmark (dollars of the year) and the steps to it, per capita."""
+    """Return aco_id, the rebuilt benchmark (dollars of the year) and the steps to it, per capita.
+
+    `loss_rise` is by how much the benchmark without the prospective trend is above it, dollars of the year:
+    losses are measured from there (42 CFR 425.652(b)(5)).
+    """
     rows = []
     for (aco,), parts in components.group_by("aco_id", maintain_order=True):
         ordered = parts.sort(pl.col("component").replace_strict(dict(zip(CATEGORIES, range(4), strict=True))))
@@ -124,29 +139,31 @@ def _benchmark(parts: pl.DataFrame) -> dict[str, float]:
     )
     adjustment, regional = _adjustment(parts, history.by_category, shares)
     prospective = parts["prospective_growth"]
-    update = update_factor(
-        parts["national_growth"],
-        parts["regional_growth"],
-        national_weight=parts["national_weight"],
-        prospective=None if prospective.null_count() else prospective,
-    )
-    ratios = risk_ratio(parts["risk_py"], parts["risk_by3"], cap=first["risk_cap"])
     people = parts["person_years_py"].to_numpy()
-    updated = updated_benchmark(history.by_category, ratios, update, people, adjustment)
+    ratios = _risk_ratios(parts, (history.by_category + adjustment) * people)
+
+    def updated_by(trend: pl.Series | None) -> float:
+        update = update_factor(parts["national_growth"], parts["regional_growth"],
+                               national_weight=parts["national_weight"], prospective=trend)  # fmt: skip
+        return updated_benchmark(history.by_category, ratios, update, people, adjustment).per_capita
+
+    updated = updated_by(None if prospective.null_count() else prospective)
     return {
-        "benchmark": updated.per_capita * float(people.sum()),
+        "benchmark": updated * float(people.sum()),
+        "loss_rise": max(updated_by(None) - updated, 0.0) * float(people.sum()),
         "historical_per_capita": history.per_capita,
         "regional_adjustment": regional,
         "adjustment": float(np.average(adjustment, weights=shares)),
-        "updated_per_capita": updated.per_capita,
+        "updated_per_capita": updated,
     }
 
 
 def _adjustment(parts: pl.DataFrame, history: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the adjustment of each category and the regional one over all, in dollars per capita."""
     first = parts.row(0, named=True)
+    prior = first["prior_savings"] or 0.0
     if parts["regional_by3"].null_count():
-        return np.full(4, first["prior_savings"] or 0.0), 0.0
+        return np.full(4, prior), 0.0
     region, nation = parts["regional_by3"].to_numpy(), parts["national_by3"].fill_null(0.0).to_numpy()
     lower = float((region - history) @ shares) > 0
     by_category = regional_adjustment(
@@ -157,16 +174,23 @@ def _adjustment(parts: pl.DataFrame, history: np.ndarray, shares: np.ndarray) ->
         ceiling=first["ceiling"],
         floor=first["floor"],
     )
-    if first["offset"]:
+    if first["from_2024"]:
         spent = parts["expenditures_by3"].to_numpy() * shares
         risk = float(np.average(parts["risk_by3"].to_numpy(), weights=spent))
         factor = min(max((first["dual_share"] or 0.0) + risk - 1, 0.0), 1.0)
         by_category = np.where(by_category < 0, by_category * (1 - factor), by_category)
     regional = float(np.average(by_category, weights=shares))
-    if not first["prior_savings"]:
-        return by_category, regional
-    used = benchmark_adjustment(regional, first["prior_savings"])
+    used = benchmark_adjustment(regional, prior) if first["from_2024"] else regional
     return (by_category if used == regional else np.full(4, used)), regional
+
+
+def _risk_ratios(parts: pl.DataFrame, expenditures: np.ndarray) -> np.ndarray:
+    """Return the capped growth of risk scores, by the cap of the agreement."""
+    first, scores = parts.row(0, named=True), (parts["risk_py"], parts["risk_by3"])
+    if not first["from_2024"]:
+        return risk_ratio(*scores, cap=first["risk_cap"])
+    growth = (parts["demographic_py"] / parts["demographic_by3"]).fill_null(1.0)
+    return aggregate_risk_ratio(*scores, growth, expenditures, cap=first["risk_cap"])
 
 
 def _with_rules(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -182,7 +206,7 @@ def _with_rules(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         ),
         pl.lit(float(limits["ceiling"])).alias("ceiling"),
         pl.when(new).then(limits["floor_from_2024"]).otherwise(limits["floor"]).alias("floor"),
-        new.alias("offset"),
+        new.alias("from_2024"),
         pl.lit(float(rules["risk_cap"])).alias("risk_cap"),
     )
 

@@ -59,7 +59,9 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
             "start_year": _start(table),
             "source_line": pl.Series(table.lines),
         }
-    ).with_columns(source_file=pl.lit(str(paths[0])), revenue=pl.lit(None, dtype=pl.Float64))
+    ).with_columns(
+        source_file=pl.lit(str(paths[0])), revenue=pl.lit(None, dtype=pl.Float64), loss_rise=pl.lit(0.0)
+    )
     frame = _check_difference(frame, table)
     if options.get("revenue"):
         frame = frame.drop("revenue").join(
@@ -74,6 +76,7 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
         apart = both.select(((pl.col("benchmark") / pl.col("published")) - 1).abs().max()).item()
         count = frames["components"]["aco_id"].n_unique()
         notes.append(f"benchmark of {count} ACOs rebuilt, at most {apart:.2%} from the published one")
+        notes += _undemographic(frames["components"])
     if table.find("Impact_Mid_Year_Termination") or table.find("Prorate_Shared_Losses"):
         column = table.column("Impact_Mid_Year_Termination", "Prorate_Shared_Losses")
         ended = frame.filter(table.number(column).fill_null(0) != 0)["aco_id"].to_list()
@@ -84,13 +87,23 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
 
 def with_rebuilt(acos: pl.DataFrame, components: pl.DataFrame) -> pl.DataFrame:
     """Return the ACOs with the benchmarks that their components make in place of the published ones."""
-    made = rebuild(components).select("aco_id", pl.col("benchmark").alias("made"))
-    joined = acos.join(made, on="aco_id", how="left", maintain_order="left")
+    made = rebuild(components).select("aco_id", "loss_rise", pl.col("benchmark").alias("made"))
+    joined = acos.drop("loss_rise").join(made, on="aco_id", how="left", maintain_order="left")
     rebuilt = pl.col("made").is_not_null()
     return joined.with_columns(
         pl.coalesce("made", "benchmark").alias("benchmark"),
         pl.when(rebuilt).then(0.0).otherwise("rounding").alias("rounding"),
+        pl.col("loss_rise").fill_null(0.0),
     ).drop("made")
+
+
+def _undemographic(components: pl.DataFrame) -> list[str]:
+    """Name the ACOs whose cap on risk scores had to do without the growth of demographic ones."""
+    absent = pl.any_horizontal(pl.col("demographic_by3", "demographic_py").is_null())
+    acos = components.filter(pl.col("from_2024") & absent)["aco_id"].unique(maintain_order=True)
+    if not acos.len():
+        return []
+    return [f"no demographic_by3 and demographic_py, their growth taken as none: {', '.join(acos)}"]
 
 
 def _check_year(table: Table, rules: Rules) -> None:

@@ -44,7 +44,7 @@ def settle(acos: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     saved = (pl.col("difference") >= threshold - 0.5) & (pl.col("difference") > 0)
     lost = pl.col("two_sided") & (pl.col("difference") <= 0.5 - threshold) & (pl.col("difference") < 0)
     out = out.with_columns(saved.alias("saved"), lost.alias("lost"), threshold.alias("threshold"))
-    out = _shares(_reduced(out, rules), rules)
+    out = _shares(_reduced(_recalculated(out), rules), rules)
     counted = pl.col("saved") | pl.col("lost") | pl.col("reduced")
     out = out.with_columns(
         pl.when(counted).then("difference").otherwise(0.0).alias("generated_savings_losses"),
@@ -52,6 +52,24 @@ def settle(acos: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         _loss_limit(rules).alias("loss_limit"),
     )
     return _earned(out, rules)
+
+
+def _recalculated(acos: pl.DataFrame) -> pl.DataFrame:
+    """Measure losses from the benchmark without the prospective trend where it is the higher one.
+
+    Who spent less than that benchmark has neither losses nor savings (42 CFR 425.652(b)(5)).
+    """
+    applies = pl.col("lost") & (pl.col("loss_rise") > 0)
+    rise = pl.when(applies).then("loss_rise").otherwise(0.0)
+    higher = (pl.col("difference") + rise).clip(upper_bound=0)
+    out = acos.with_columns(
+        applies.alias("recalculated"),
+        (pl.col("benchmark") + rise).alias("benchmark"),
+        pl.when(applies).then(higher).otherwise("difference").alias("difference"),
+        (pl.col("threshold") + pl.col("minimum_savings_rate") * rise).alias("threshold"),
+    )
+    still = (pl.col("difference") <= 0.5 - pl.col("threshold")) & (pl.col("difference") < 0)
+    return out.with_columns((pl.col("lost") & still).alias("lost"))
 
 
 def _reduced(acos: pl.DataFrame, rules: Rules) -> pl.DataFrame:

@@ -266,12 +266,12 @@ def test_savings_or_losses_without_a_quality_score_are_refused(puf: Writer, spen
         pay("mssp", path, year=2016)
 
 
-def _earned(track: str, benchmark: float, spent: float, quality: float) -> float:
+def _earned(track: str, benchmark: float, spent: float, quality: float, rise: float = 0.0) -> float:
     row = {
         "track": track, "assigned_beneficiaries": 10_000, "benchmark": benchmark, "expenditures": spent,
         "published_rate": 0.01, "quality_score": quality, "met_standard": True, "met_alternative": False,
         "disaster_adjustment": 0.0, "revenue_category": None, "start_year": 2019, "rounding": 0.0,
-        "revenue": None,
+        "revenue": None, "loss_rise": rise,
     }  # fmt: skip
     types = {"revenue": pl.Float64, "revenue_category": pl.String}
     frame = settle(pl.DataFrame([row], schema_overrides=types), load_rules("mssp", 2023))
@@ -280,17 +280,19 @@ def _earned(track: str, benchmark: float, spent: float, quality: float) -> float
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.sampled_from(["A", "B", "C", "D", "E", "EN"]), st.floats(0.7, 1.3), st.floats(0, 0.3), st.floats(0, 1)
-)
+    st.sampled_from(["A", "B", "C", "D", "E", "EN"]), st.floats(0.7, 1.3), st.floats(0, 0.3), st.floats(0, 1),
+    st.floats(0, 0.2),
+)  # fmt: skip
 def test_spending_more_never_earns_more_and_limits_hold(
-    track: str, spent: float, more: float, quality: float
+    track: str, spent: float, more: float, quality: float, rise: float
 ) -> None:
     benchmark = 1e8
-    earned = _earned(track, benchmark, spent * benchmark, quality)
-    assert _earned(track, benchmark, (spent + more) * benchmark, quality) <= earned + 1e-6
+    earned = _earned(track, benchmark, spent * benchmark, quality, rise * benchmark)
+    assert _earned(track, benchmark, (spent + more) * benchmark, quality, rise * benchmark) <= earned + 1e-6
+    assert earned >= _earned(track, benchmark, spent * benchmark, quality) - rise * 0.15 * benchmark - 1e-6
     limits = {"A": 0.1, "B": 0.1, "C": 0.1, "D": 0.1, "E": 0.1, "EN": 0.2}
     floors = {"A": 0.0, "B": 0.0, "C": 0.01, "D": 0.02, "E": 0.04, "EN": 0.15}
-    assert -floors[track] * benchmark - 1 <= earned <= limits[track] * benchmark + 1
+    assert -floors[track] * benchmark * (1 + rise) - 1 <= earned <= limits[track] * benchmark + 1
 
 
 def test_a_file_whose_name_says_another_year_is_refused(tmp_path: Path) -> None:
