@@ -487,7 +487,7 @@ def test_layouts_and_forms_give_the_same_history(cclf, tmp_path):
         ("P.A1234.ACO.ZC1Y24.D240215.T0123456", ("cclf1", date(2024, 2, 15))),
         ("P.D0001.ACO.ZC9R23.D230101.T0123456.gz", ("cclf9", date(2023, 1, 1))),
         ("P.A1234.ACO.ZC5WY24.D240215.T0123456", ("cclf5", date(2024, 2, 15))),
-        ("P.A1234.ACO.ZC0Y24.D240215.T0123456", None),
+        ("P.A1234.ACO.ZC0Y24.D240215.T0123456", ("cclf0", date(2024, 2, 15))),
         ("P.A1234.ACO.ZCAY24.D240215.T0123456", None),
         ("CCLF8.txt", ("cclf8", None)),
         ("aco_cclf_7_20240215.csv", ("cclf7", date(2024, 2, 15))),
@@ -581,3 +581,17 @@ def test_find_tells_what_was_there(cclf):
     cclf("D230515")
     files = get_adapter("cclf").find(cclf("D230415"))
     assert [file.keys["day"] for file in files] == [date(2023, 4, 15)] * 9 + [date(2023, 5, 15)] * 9
+
+
+def test_the_summary_of_a_delivery_tells_what_is_cut(cclf):
+    """CCLF0 counts the records of the other files: one that lost whole records is refused."""
+    source = cclf()
+    told = "".join(
+        f"CCLF{n}   |Title{n}             |{len(BASE[f'cclf{n}']):>20}|  437\n" for n in range(1, 10)
+    )
+    summary = source / "P.A1234.ACO.ZC0Y24.D240215.T0123456"
+    summary.write_text("File Number  |File Description    |Total Records Count |Record Length\n" + told)
+    assert ingested(source).manifest.rows["person"] == 1
+    summary.write_text(told.replace(f"{1:>20}|", f"{2:>20}|", 1))
+    with pytest.raises(DataError, match=r"ZC1Y24.*there are 1 records, and .*ZC0Y24.* says 2"):
+        ingested(source, "again")

@@ -10,7 +10,7 @@ from typing import Any
 from riskmodels.errors import DataError
 from riskmodels.history.adapters.base import Adapter, SourceFile, every_file, nothing_found
 from riskmodels.history.adapters.cclf_feed import Feed
-from riskmodels.history.adapters.cclf_reading import is_delimited, table_and_day
+from riskmodels.history.adapters.cclf_reading import counts_told, is_delimited, records_in, table_and_day
 from riskmodels.history.adapters.tabular import unpack
 from riskmodels.history.staging import Part
 
@@ -35,14 +35,20 @@ class Cclf:
 
     def find(self, source: Path) -> list[SourceFile]:
         """Return the nine kinds of files of a folder or archive, of all deliveries, the oldest first."""
-        files, names = [], []
+        files, names, summaries = [], [], []
         for path, name, keys in _every_file(source):
             names.append(name)
             if (known := table_and_day(path.name)) is not None:
                 table, day = known
-                keys = {**keys, "day": day, "delimited": is_delimited(path, table)}
+                keys = {**keys, "day": day}
+                if table == "cclf0":
+                    summaries.append(SourceFile(path, name, table, keys))
+                    continue
+                keys["delimited"] = is_delimited(path, table)
                 files.append(SourceFile(path, name, table, keys))
         _check(source, files, names)
+        for summary in summaries:
+            _check_counts(summary, files)
         return sorted(files, key=lambda file: (file.keys["day"] or date.max, file.name))
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
@@ -75,6 +81,19 @@ def _every_file(source: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
             yield from _every_file(path)
         else:
             yield path, path.relative_to(source).as_posix(), {}
+
+
+def _check_counts(summary: SourceFile, files: Sequence[SourceFile]) -> None:
+    """Refuse files of a delivery that have another number of records than its summary (CCLF0) tells."""
+    told = counts_told(summary)
+    for file in files:
+        same = file.keys["day"] == summary.keys["day"] and not file.keys["delimited"]
+        if same and file.table in told and (found := records_in(file)) != told[file.table]:
+            raise DataError(
+                f"there are {found} records, and {summary.name} says {told[file.table]}",
+                file=file.keys.get("archive", file.path),
+                fix="get the delivery again from CMS, or put files and summary of one delivery together",
+            )
 
 
 def _check(source: Path, files: Sequence[SourceFile], names: Sequence[str]) -> None:

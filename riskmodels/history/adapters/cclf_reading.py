@@ -21,7 +21,7 @@ from riskmodels.history.adapters.tabular import read_table, typed
 from riskmodels.history.reading import DTYPES, Field
 from riskmodels.history.unpacking import plain_csv
 
-__all__ = ["KEYS", "is_delimited", "read_cclf", "table_and_day"]
+__all__ = ["KEYS", "counts_told", "is_delimited", "read_cclf", "records_in", "table_and_day"]
 
 AGAIN = "get the file again from CMS, and keep its records as they are, trailing blanks too"
 BATCH_ROWS = 200_000
@@ -64,11 +64,11 @@ def _layouts() -> dict[str, Any]:
 def table_and_day(name: str) -> tuple[str, date | None] | None:
     """Return which of the nine files a name stands for and the day of its delivery; None for another file.
 
-    The tenth, CCLF0, and CCLFA and CCLFB (demonstration codes) are not read.
+    CCLF0 tells how many records the others have; CCLFA and CCLFB (demonstration codes) are not read.
     """
     if found := DELIVERED.search(name):
         number, day = found.groups()
-        if number not in "123456789":
+        if number not in "0123456789":
             return None
         return f"cclf{number}", _day(f"20{day[:2]}", day[2:4], day[4:])
     when = DAY_IN_NAME.search(name)
@@ -95,6 +95,25 @@ def is_delimited(path: Path, table: str) -> bool:
         return False
     with plain_csv(path) as plain, plain.open(encoding="utf-8-sig", errors="replace") as opened:
         return KEYS[table] in opened.readline(10_000).upper()
+
+
+def counts_told(file: SourceFile) -> dict[str, int]:
+    """Return how many records the files of a delivery have, as its CCLF0 tells: number, title, count, length."""
+    told = {}
+    with plain_csv(file.path) as plain, plain.open(encoding="utf-8-sig", errors="replace") as opened:
+        for line in opened:
+            cells = [cell.strip() for cell in line.split("|")]
+            if len(cells) >= 3 and RENAMED.fullmatch(cells[0]) and cells[2].isdigit():
+                told[cells[0].lower()] = int(cells[2])
+    return told
+
+
+def records_in(file: SourceFile) -> int:
+    """Return the number of records of fixed width in a file."""
+    if _may_be_empty(file.path, file.table):
+        return 0
+    with plain_csv(file.path) as plain, plain.open("rb") as opened:
+        return sum(1 for line in opened if line.strip(b"\r\n"))
 
 
 def read_cclf(file: SourceFile, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:

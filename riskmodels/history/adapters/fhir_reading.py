@@ -5,6 +5,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ MARK = b"\xef\xbb\xbf"
 BATCH = 20_000
 BLOCK = 1 << 20
 Rows = list[tuple[Any, ...]] | str
+TYPES: dict[Any, type] = {
+    pl.String: str,
+    pl.Float64: float,
+    pl.Int32: int,
+    pl.Date: date,
+    pl.Datetime("us"): datetime,
+    pl.List(pl.String): list,
+}
 
 
 def exported(source: Path) -> tuple[list[SourceFile], list[str]]:
@@ -146,6 +155,7 @@ def flattened(
         If a line is malformed, or an element is not what the specification says: named, without its content.
     """
     rows: list[tuple[Any, ...]] = []
+    kinds = [TYPES[dtype] for dtype in schema.values()]
     for number, resource in resources(file):
         try:
             found = flatten(resource)
@@ -157,6 +167,10 @@ def flattened(
             if left_out is not None:
                 left_out[found] = left_out.get(found, 0) + 1
             continue
+        for row in found:
+            for value, kind in zip(row, kinds, strict=True):
+                if value is not None and not isinstance(value, kind):
+                    raise _bad(file, number, f"the {file.table} has not the shape of FHIR R4")
         rows.extend(found)
         if len(rows) >= BATCH:
             yield pl.DataFrame(rows, schema=schema, orient="row")
