@@ -70,5 +70,10 @@ def label_cases(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.D
 
 def whole_years(birth: pl.Expr, day: pl.Expr) -> pl.Expr:
     """Return the age in whole years; a birthday on 29 February is kept on 1 March in other years."""
-    before_birthday = (day.dt.month() * 100 + day.dt.day()) < (birth.dt.month() * 100 + birth.dt.day())
+    before_birthday = _day_of_year(day) < _day_of_year(birth)
     return day.dt.year() - birth.dt.year() - before_birthday.cast(pl.Int32)
+
+
+def _day_of_year(day: pl.Expr) -> pl.Expr:
+    """Return month and day as one number, 310 for 10 March; months are of a type that ends at 127."""
+    return day.dt.month().cast(pl.Int32) * 100 + day.dt.day().cast(pl.Int32)
