@@ -614,6 +614,16 @@ def spoiled(folder, kind, change):
             lambda text: text.replace(b"1940-03-01", b"03/01/1940"),
             r"line 1: the element birthDate is not",
         ),
+        (
+            "Patient",
+            lambda text: text.replace(b'"id": "p1"', b'"id": ["p1"]'),
+            r"the Patient has not the shape",
+        ),
+        (
+            "Condition",
+            lambda text: text.replace(b'"I10"', b'[["I10"]]'),
+            r"line 3: the element coding.code is not",
+        ),
         ("Encounter", lambda text: text.replace(b'"code": "IMP"', b'"kode": 1'), r"^"),
         (
             "Encounter",

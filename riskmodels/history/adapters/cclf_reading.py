@@ -98,7 +98,7 @@ def is_delimited(path: Path, table: str) -> bool:
 
 
 def counts_told(file: SourceFile) -> dict[str, int]:
-    """Return how many records the files of a delivery have, as its CCLF0 tells: number, title, count, length."""
+    """Return how many records the files of a delivery have, as its CCLF0 tells."""
     told = {}
     with plain_csv(file.path) as plain, plain.open(encoding="utf-8-sig", errors="replace") as opened:
         for line in opened:

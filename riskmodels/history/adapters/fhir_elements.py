@@ -109,7 +109,9 @@ def codings(concept: Resource | None) -> Iterator[tuple[str, str]]:
     """Yield system and code of each coding that has a code."""
     for coding in (concept or {}).get("coding") or []:
         if code := coding.get("code"):
-            yield coding.get("system") or "", str(code).strip()
+            if not isinstance(code, str):
+                raise ElementError("coding.code")
+            yield coding.get("system") or "", code.strip()
 
 
 def coded(concept: Resource | None, systems: dict[str, str]) -> tuple[str, str] | None:
