@@ -10,17 +10,15 @@ import numpy as np
 import polars as pl
 from numba import njit
 
-from riskmodels.errors import DataError, StoreError
+from riskmodels.errors import DataError
 from riskmodels.features.plan import Plan
 from riskmodels.history import History, Shard
+from riskmodels.history.damage import ORDER, find_damage
 from riskmodels.history.manifest import shard_folder
 from riskmodels.history.opening import known_at
 from riskmodels.history.schema import STORED
 
 __all__ = ["read_shard"]
-
-ORDER = {"encounter": "start", "event": "time"}
-MEND = "ingest the source again with --replace, or take the history from a copy"
 
 
 def read_shard(history: History, number: int, plan: Plan) -> Shard:
@@ -28,11 +26,9 @@ def read_shard(history: History, number: int, plan: Plan) -> Shard:
 
     Raises
     ------
-    StoreError
-        A file is missing or cannot be read.
     DataError
-        A column is missing or of another type, or a row is out of order, of another shard, or has a code
-        that the vocabulary lacks.
+        A file is missing or cannot be read, a column is missing or of another type, or a row is out of
+        order, of another shard, or has a code that the vocabulary lacks.
     """
     frames = {}
     for name, schema in STORED.items():
@@ -41,89 +37,53 @@ def read_shard(history: History, number: int, plan: Plan) -> Shard:
             frames[name] = pl.DataFrame(schema=schema)
             continue
         path = history.path / shard_folder(number) / f"{name}.parquet"
-        scan = _scan(path, name, columns)
-        seen = scan if history.as_of is None else known_at(name, scan, history.as_of)
-        frames[name] = _collect(seen.select(sorted(columns)), path)
-        if _first_wrong(frames[name], name, number, history) >= 0:
-            raise _explained(path, name, number, history)
+        try:
+            scan = pl.scan_parquet(path, hive_partitioning=False)
+            found = scan.collect_schema()
+            if any(found.get(column) != schema[column] for column in columns):
+                raise _damaged(path, name, number, history)
+            seen = scan if history.as_of is None else known_at(name, scan, history.as_of)
+            frames[name] = seen.select(sorted(columns)).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _damaged(path, name, number, history, error) from error
+        if not _is_sound(frames[name], name, number, history):
+            raise _damaged(path, name, number, history)
     return Shard(number, **frames)
 
 
-def _scan(path: Path, name: str, columns: set[str]) -> pl.LazyFrame:
-    scan = pl.scan_parquet(path, hive_partitioning=False)
-    try:
-        found = scan.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
-    for column in sorted(columns):
-        if column not in found:
-            raise DataError("the shard lacks this column", file=path, column=column, fix=MEND)
-        if found[column] != STORED[name][column]:
-            problem = f"the shard holds {found[column]} where a history holds {STORED[name][column]}"
-            raise DataError(problem, file=path, column=column, fix=MEND)
-    return scan
-
-
-def _collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    try:
-        return frame.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> StoreError:
-    if not path.is_file():
-        return StoreError(f"{path} is missing\nFix: {MEND}")
-    said = next(iter(str(error).splitlines()), "no reason given")
-    return StoreError(f"{path} cannot be read: {said}\nFix: {MEND}")
-
-
-def _first_wrong(frame: pl.DataFrame, name: str, number: int, history: History) -> int:
-    """Return the place of the first row that cannot be right, -1 where there is none."""
+def _is_sound(frame: pl.DataFrame, name: str, number: int, history: History) -> bool:
+    """Tell whether rows are of the shard and in order, and codes in the vocabulary."""
     if name not in ORDER or not {"person", ORDER[name]} <= set(frame.columns) or frame.is_empty():
-        return -1
-    person, time = frame["person"], frame[ORDER[name]]
-    nulls = person.is_null() | time.is_null()
+        return True
+    code = np.empty(0, np.int32)
+    wanted = [frame["person"], frame[ORDER[name]]]
     if name == "event" and "code" in frame.columns:
-        code = frame["code"].fill_null(-1).to_numpy()
-        nulls = nulls | frame["code"].is_null()
-    else:
-        code = np.empty(0, np.int32)
-    if nulls.any():
-        return int(nulls.arg_max() or 0)
-    instants = time.to_physical().to_numpy()
-    sizes = history.n_shards, number, history.vocabulary.height
-    return int(_first_out_of_order(person.to_numpy(), instants, code, *sizes))
+        wanted.append(frame["code"])
+    if any(column.null_count() for column in wanted):
+        return False
+    if len(wanted) > 2:
+        code = wanted[2].to_numpy()
+    person, time = wanted[0].to_numpy(), wanted[1].to_physical().to_numpy()
+    return bool(_in_order(person, time, code, history.n_shards, number, history.vocabulary.height))
 
 
 @njit(nogil=True, cache=True)
-def _first_out_of_order(person, time, code, n_shards, number, n_codes):  # type: ignore[no-untyped-def]
+def _in_order(person, time, code, n_shards, number, n_codes):  # type: ignore[no-untyped-def]
     for r in range(person.size):
         if person[r] % n_shards != number:
-            return r
+            return False
         if code.size and not 0 <= code[r] < n_codes:
-            return r
+            return False
         if r and (person[r] < person[r - 1] or (person[r] == person[r - 1] and time[r] < time[r - 1])):
-            return r
-    return -1
+            return False
+    return True
 
 
-def _explained(path: Path, name: str, number: int, history: History) -> DataError:
-    """Say what is wrong with the first wrong row, by its place in the file."""
-    wanted = ["person", ORDER[name], *(["code"] if name == "event" else [])]
-    frame = _collect(pl.scan_parquet(path, hive_partitioning=False).select(wanted), path)
-    row = _first_wrong(frame, name, number, history)
-    known = frame.row(row, named=True)
-    missing = [column for column in wanted if known[column] is None]
-    where = f"row {row + 1:,} of {frame.height:,}"
-    if missing:
-        problem, column = f"{where} has no {missing[0]}", missing[0]
-    elif known["person"] % history.n_shards != number:
-        problem, column = f"{where} is of a person of shard {known['person'] % history.n_shards}", "person"
-    elif name == "event" and not 0 <= known["code"] < history.vocabulary.height:
-        size = history.vocabulary.height
-        problem, column = f"{where} has code {known['code']}; the vocabulary has {size:,}", "code"
-    else:
-        problem = f"{where} is out of order: rows are sorted by person and {ORDER[name]}"
-        column = ORDER[name]
-    return DataError(problem, file=path, column=column, fix=MEND)
+def _damaged(
+    path: Path, name: str, number: int, history: History, error: Exception | None = None
+) -> DataError:
+    """Say what is wrong with a file of a shard."""
+    found = find_damage(path, name, number, history.n_shards, history.vocabulary.height)
+    problem, column = found or (f"cannot be read: {error}", None)
+    fix = "ingest the source again with --replace, or take the history from a copy"
+    return DataError(problem, file=path, column=column, fix=fix)

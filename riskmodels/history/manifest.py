@@ -9,6 +9,7 @@ from typing import Any
 
 from riskmodels.errors import StoreError
 from riskmodels.files import write_json
+from riskmodels.history.damage import say_damage
 from riskmodels.history.schema import SCHEMA_VERSION, TABLES
 
 __all__ = [
@@ -159,6 +160,7 @@ def read_manifest(path: Path) -> Manifest:
     for name, entry in manifest.files.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != entry["bytes"]:
-            state = "has another size than when it was written" if file.is_file() else "is missing"
+            said = say_damage(file, manifest)
+            state = f"has another size than when it was written{said}" if file.is_file() else "is missing"
             raise StoreError(f"The history at {path} is damaged: {name} {state}.\nFix: ingest it again.")
     return manifest

@@ -11,6 +11,7 @@ import polars as pl
 
 from riskmodels.errors import StoreError
 from riskmodels.files import sha256
+from riskmodels.history.damage import say_damage
 from riskmodels.history.manifest import VOCABULARY, Manifest, read_manifest, shard_folder
 from riskmodels.history.schema import STORED, TABLES
 
@@ -99,20 +100,22 @@ class History:
             raise StoreError(f"{self.path} has the shards 0 to {self.n_shards - 1}, not {number}.")
         wanted = set(tables)
         for name in wanted:
-            self._verify(f"{shard_folder(number)}/{name}.parquet")
+            self._verify(number, name)
         frames = {
             name: self._scan(name, number).collect() if name in wanted else pl.DataFrame(schema=schema)
             for name, schema in STORED.items()
         }
         return Shard(number, **frames)
 
-    def _verify(self, name: str) -> None:
+    def _verify(self, number: int, table: str) -> None:
         """Refuse a file whose content has changed since it was written; each file is looked at once."""
+        name = f"{shard_folder(number)}/{table}.parquet"
         if name in self._verified:
             return
         if sha256(self.path / name) != self.manifest.files[name]["sha256"]:
+            said = say_damage(self.path / name, self.manifest)
             raise StoreError(
-                f"{self.path / name} is not as it was written: it is damaged, or was changed.\n"
+                f"{self.path / name} is not as it was written: it is damaged, or was changed{said}.\n"
                 "Fix: ingest the source again with --replace, or take the history from a copy."
             )
         self._verified.add(name)
