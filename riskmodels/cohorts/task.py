@@ -67,9 +67,13 @@ class Task:
         return ("label",)
 
     @property
-    def starts_at(self) -> str:
-        """Return what a case starts at: ``discharge``, ``admission`` or ``date`` (a population)."""
-        return self.index.event
+    def unit(self) -> str:
+        """Return what a case is called: index discharges, ED visits, admissions or person-years."""
+        if self.index.event == "date":
+            return "person-years"
+        if self.index.event == "admission":
+            return "admissions"
+        return "index discharges" if "inpatient" in self.index.kinds else "ED visits"
 
     @property
     def lookback_days(self) -> int:

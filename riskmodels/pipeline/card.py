@@ -15,6 +15,18 @@ __all__ = ["model_card"]
 METRICS = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece")
 DRIVERS = 10
 WITHHELD = "withheld"
+WHEN = {
+    "index discharges": "at discharge",
+    "ED visits": "at the end of the visit",
+    "admissions": "at admission",
+    "person-years": "for a population on a date",
+}
+WHOM = {
+    "index discharges": "patients who were just discharged",
+    "ED visits": "patients who just left an emergency department",
+    "admissions": "patients who were just admitted",
+    "person-years": "the patients of a population",
+}
 
 
 def model_card(fitted: Fitted) -> str:
@@ -29,6 +41,8 @@ def model_card(fitted: Fitted) -> str:
     metrics = evaluation.metrics.filter(pl.col("metric").is_in(METRICS))
     content = {
         "summary": fitted.summary,
+        "predicted": WHEN[fitted.summary["unit"]],
+        "whom": WHOM[fitted.summary["unit"]],
         "evaluation": evaluation,
         "predict": bool(fitted.bundle.predict_features),
         "metrics": [{"label": metric_label(row["metric"]), **_shown(row)} for row in metrics.to_dicts()],

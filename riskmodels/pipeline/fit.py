@@ -220,6 +220,7 @@ def _summary(data: TrainingSet, split: pl.Series, plan: TrainingPlan) -> dict[st
         "task": task.name,
         "title": task.title,
         "outcome": _in_a_sentence(task.title),
+        "unit": task.unit,
         "n_rows": cases.height,
         "n_patients": cases["person_id"].n_unique(),
         "n_events": int(cases["label"].sum()),

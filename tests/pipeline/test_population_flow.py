@@ -15,7 +15,8 @@ from riskmodels.features import build_features, standard_features
 from riskmodels.history import History, open_history
 from riskmodels.learning.bundle import ModelBundle
 from riskmodels.pipeline import TrainingPlan, training_set, write_training_set
-from riskmodels.pipeline.fit import fit
+from riskmodels.pipeline.card import model_card
+from riskmodels.pipeline.fit import Fitted, fit
 from riskmodels.scoring import score
 
 TASK = "admission-12m"
@@ -29,9 +30,21 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 @pytest.fixture(scope="module")
-def model(history: History) -> ModelBundle:
+def fitted(history: History) -> Fitted:
     plan = TrainingPlan(name=TASK, task=TASK, parameters=SHORT, n_bootstrap=20)
-    return fit(training_set(TASK, history), plan).bundle
+    return fit(training_set(TASK, history), plan)
+
+
+@pytest.fixture(scope="module")
+def model(fitted: Fitted) -> ModelBundle:
+    return fitted.bundle
+
+
+def test_the_card_speaks_of_person_years(fitted: Fitted) -> None:
+    card = model_card(fitted)
+    assert "predicted for a population on a date" in card
+    assert f"{fitted.summary['n_rows']:,} person-years of" in card
+    assert "discharge" not in card
 
 
 def test_every_person_year_is_a_row(history: History, tmp_path: Path) -> None:
