@@ -156,6 +156,7 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
 @click.option(
     "--features", "chosen", type=PATH, help="A feature set, YAML or JSON.  [default: the standard one]"
 )
+@click.option("--known-only", is_flag=True, help="Use only what was recorded before each index time.")
 @engine_options
 def features(
     task: str,
@@ -164,6 +165,7 @@ def features(
     as_of: datetime | None,
     role: str | None,
     chosen: Path | None,
+    known_only: bool,
     engine: "Engine",
 ) -> None:
     """Write the training set of a TASK.
@@ -175,7 +177,11 @@ def features(
     from riskmodels.pipeline import write_training_set
 
     given = None if chosen is None else FeatureSet.read(chosen)
-    click.echo(write_training_set(task, history, out, as_of=as_of, role=role, features=given, engine=engine))
+    click.echo(
+        write_training_set(
+            task, history, out, as_of=as_of, role=role, features=given, known_only=known_only, engine=engine
+        )
+    )
 
 
 @main.command()

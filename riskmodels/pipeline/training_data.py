@@ -175,12 +175,14 @@ def write_training_set(
     as_of: date | datetime | None = None,
     role: str | None = None,
     features: "FeatureSet | None" = None,
+    known_only: bool = False,
     engine: "Engine | None" = None,
 ) -> str:
     """Write the training set of a task as Parquet or CSV, by suffix; return a line that sums it up.
 
     Parquet is written shard by shard, with what each column is in its metadata, and a run that was killed
-    goes on where it was: see `riskmodels.features.write_features`. CSV is built in memory.
+    goes on where it was: see `riskmodels.features.write_features`. CSV is built in memory. With `known_only`
+    a feature uses only what was recorded before its index time.
     """
     from riskmodels.features import build_features, write_features
 
@@ -194,13 +196,13 @@ def write_training_set(
     if out.suffix == ".csv":
         if chosen.sparse_columns:
             raise DataError("CSV has no place for sparse columns", file=out, fix="end it in .parquet")
-        built = build_features(opened, cases, chosen, engine=engine)
+        built = build_features(opened, cases, chosen, known_only=known_only, engine=engine)
         frame = TrainingSet(cases, built, chosen, cohort, opened).frame
         with atomic_file(out) as temporary:
             frame.write_csv(temporary)
     else:
         keep = [*IDENTIFIERS[1:], *cohort.task.outcome_columns]
-        write_features(opened, cases, chosen, out, keep=keep, engine=engine)
+        write_features(opened, cases, chosen, out, known_only=known_only, keep=keep, engine=engine)
     censored = cohort.cases.height - cases.height
     return (
         f"{out}: {cases.height:,} index cases, {len(chosen.every_column)} features, "
