@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from riskmodels.benchmarks.hcc.diseases import THREADS, n_words
-from riskmodels.benchmarks.hcc.kernels import encode, find, index, mark
-from riskmodels.benchmarks.hcc.members import Members
+from riskmodels.benchmarks.hcc.kernels import encode, find, mark
+from riskmodels.benchmarks.hcc.members import Members, hashes, lookup_key
 from riskmodels.benchmarks.hcc.tables import Edit, ModelTables, load_diagnoses
 from riskmodels.errors import DataError
 
@@ -60,7 +60,7 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
     for name in ("person_id", "code"):
         if name not in frame.columns:
             raise DataError(f"the diagnoses have no column {name}")
-    ids, persons = _key(members.person_id), _key(frame["person_id"])
+    ids, persons = lookup_key(members.person_id), lookup_key(frame["person_id"])
     if frame.is_empty():
         persons = persons.cast(ids.dtype)
     if persons.dtype != ids.dtype:
@@ -69,9 +69,9 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
             column="person_id",
             fix="give both the same type",
         )
-    row = _rows(persons, ids)
+    row = _rows(persons, ids, members.table)
     given = frame["code"].cast(pl.String)
-    code, first = encode(*_hashes(given))
+    code, first = encode(*hashes(given))
     codes = _plain(given.gather(first), np.bincount(code, minlength=len(first)))
     edits = [edit for edit in tables.edits if editor or edit.kind == "mandatory"]
     known = load_diagnoses()
@@ -97,14 +97,13 @@ def map_diagnoses(diagnoses: Any, members: Members, tables: ModelTables, *, edit
     return Mapped(bits, _unknown(codes, mine, known), int(np.count_nonzero(row < 0)))
 
 
-def _rows(persons: pl.Series, ids: pl.Series) -> np.ndarray:
+def _rows(persons: pl.Series, ids: pl.Series, table: np.ndarray | None) -> np.ndarray:
     """Return the place of each person among the members, -1 for a stranger."""
-    table, twice = index(*_hashes(ids))
-    if twice:  # two members of one hash: not once in ten billion runs of a million members
+    if table is None:  # two members of one hash: not once in ten billion runs of a million members
         both = pl.DataFrame({"id": ids}).with_row_index("row")
         found = persons.to_frame("id").join(both, on="id", how="left", maintain_order="left")["row"]
         return found.cast(pl.Int32).fill_null(-1).to_numpy()
-    place, check = _hashes(persons)
+    place, check = hashes(persons)
     row = np.empty(len(persons), dtype=np.int32)
     edges = [len(row) * part // THREADS for part in range(THREADS + 1)]
     with ThreadPoolExecutor(THREADS) as threads:
@@ -116,16 +115,6 @@ def _rows(persons: pl.Series, ids: pl.Series) -> np.ndarray:
             )
         )
     return row
-
-
-def _hashes(values: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return two 64-bit hashes of each value, of different seeds."""
-    return tuple(values.hash(seed).to_numpy() for seed in (11, 1009))  # type: ignore[return-value]
-
-
-def _key(ids: pl.Series) -> pl.Series:
-    """Return identifiers in a type that can be looked up: categories as their text."""
-    return ids.cast(pl.String) if isinstance(ids.dtype, pl.Categorical | pl.Enum) else ids
 
 
 def _plain(code: pl.Series, rows: np.ndarray) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from riskmodels.benchmarks.hcc.kernels import Masks, disease
+from riskmodels.benchmarks.hcc.kernels import STATES_FROM, Masks, disease
 from riskmodels.benchmarks.hcc.members import Members
 from riskmodels.benchmarks.hcc.tables import ModelTables, load_tables
 
@@ -96,6 +96,7 @@ def _masks(model: str, coefficients: str) -> Masks:
         return np.array([mask(group) for group in groups], dtype=np.uint64).reshape(len(groups), words)
 
     found = tables.interactions
+    groups = list(dict.fromkeys(group for item in found for group in item.groups))
     names = [f"{tables.prefix}{hcc}" for hcc in tables.hccs]
     names += [*(item.name for item in found), *(f"D{number}" for number in range(1, 10)), "D10P"]
     return Masks(
@@ -103,10 +104,14 @@ def _masks(model: str, coefficients: str) -> Masks:
         needy=np.array([place[hcc] for hcc in tables.needs_other], dtype=np.int64),
         others=stacked(list(tables.needs_other.values())),
         drops=stacked([tables.drops.get(hcc, ()) for hcc in tables.hccs]),
-        groups=stacked([group for item in found for group in item.groups]),
-        first_group=np.cumsum([0, *(len(item.groups) for item in found)], dtype=np.int64),
-        states=np.array(
-            [sum(1 << STATES.index(state) for state in item.states) for item in found], dtype=np.uint8
+        groups=stacked(groups),
+        asked=np.array(
+            [
+                sum(1 << groups.index(group) for group in item.groups)
+                + sum(1 << (int(STATES_FROM) + STATES.index(state)) for state in item.states)
+                for item in found
+            ],
+            dtype=np.uint64,
         ),
         variables=tables.lookup(names),
         n_hccs=len(names) - len(found) - 10,

@@ -16,6 +16,7 @@ _DE_BRUIJN = 0x03F79D71B4CB0A89
 _ONE = np.uint64(1)
 _SHIFT = np.uint64(58)
 _MULTIPLIER = np.uint64(_DE_BRUIJN)
+STATES_FROM = np.uint64(60)
 # Place of the only bit of a word, by the top six bits of its product with a de Bruijn number.
 BIT = np.zeros(64, dtype=np.int64)
 BIT[[((_DE_BRUIJN << place) % 2**64) >> 58 for place in range(64)]] = np.arange(64)
@@ -28,9 +29,8 @@ class Masks(NamedTuple):
     needy: np.ndarray  # int64 (needs,), an HCC that counts only beside another
     others: np.ndarray  # uint64 (needs, words), those others
     drops: np.ndarray  # uint64 (HCCs, words), what each HCC drops
-    groups: np.ndarray  # uint64 (groups, words), the HCCs of each group of an interaction
-    first_group: np.ndarray  # int64 (interactions + 1,), where each interaction's groups begin
-    states: np.ndarray  # uint8 (interactions,), the states that an interaction asks for, as bits
+    groups: np.ndarray  # uint64 (groups, words), the HCCs of each group of some interaction
+    asked: np.ndarray  # uint64 (interactions,), the groups that one asks for, and from bit 60 on the states
     variables: np.ndarray  # int16 (HCCs + interactions + 10,), their places in the table of factors; -1: none
     n_hccs: int
     counts: bool  # whether the last ten variables, the counts of payment HCCs, are used
@@ -141,6 +141,11 @@ def _member(bits, state, hierarchies, masks, after, held):  # type: ignore[no-un
     `after` is scratch for the bits after hierarchies. A variable that the table of factors lacks is left out.
     """
     words = len(bits)
+    some = bits[0]
+    for word in range(1, words):
+        some |= bits[word]
+    if some == 0:
+        return 0
     for word in range(words):
         bits[word] &= masks.allowed[word]
     for need in range(len(masks.needy)):
@@ -168,16 +173,16 @@ def _member(bits, state, hierarchies, masks, after, held):  # type: ignore[no-un
                 count += 1
     if payable == 0:
         return 0
-    for number in range(len(masks.states)):
-        asked = masks.states[number]
-        holds = state & asked == asked
-        for group in range(masks.first_group[number], masks.first_group[number + 1]):
-            holds = holds and _meets(after, masks.groups[group])
-        if holds and masks.variables[masks.n_hccs + number] >= 0:
+    met = np.uint64(state) << STATES_FROM
+    for group in range(len(masks.groups)):
+        if _meets(after, masks.groups[group]):
+            met |= _ONE << np.uint64(group)
+    for number in range(len(masks.asked)):
+        if masks.asked[number] & ~met == 0 and masks.variables[masks.n_hccs + number] >= 0:
             held[count] = masks.variables[masks.n_hccs + number]
             count += 1
     if masks.counts:
-        variable = masks.variables[masks.n_hccs + len(masks.states) + min(payable, 10) - 1]
+        variable = masks.variables[masks.n_hccs + len(masks.asked) + min(payable, 10) - 1]
         if variable >= 0:
             held[count] = variable
             count += 1

@@ -8,9 +8,10 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from riskmodels.benchmarks.hcc.kernels import encode, index
 from riskmodels.errors import DataError
 
-__all__ = ["Members", "read_members"]
+__all__ = ["Members", "hashes", "lookup_key", "read_members"]
 
 FULL = ("02", "04", "08", "full")
 PARTIAL = ("01", "03", "05", "06", "partial")
@@ -36,6 +37,8 @@ class Members:
         Full or partial benefit dual eligible; any Medicaid.
     graft_months : np.ndarray of int16
         Months since a kidney transplant, 0 for none.
+    table : np.ndarray or None
+        Where `riskmodels.benchmarks.hcc.kernels.find` looks a person up; None where two have one hash.
     """
 
     person_id: pl.Series
@@ -51,6 +54,7 @@ class Members:
     snp: np.ndarray
     low_income: np.ndarray
     graft_months: np.ndarray
+    table: np.ndarray | None
 
     def __len__(self) -> int:
         """Return the number of members."""
@@ -86,30 +90,43 @@ def read_members(members: Any, payment_year: int) -> Members:
     ids = frame["person_id"]
     if ids.null_count():
         raise _wrong(frame, "person_id", pl.col("person_id").is_null(), "every member needs a person_id")
-    if ids.n_unique() != len(ids):
+    table, twice = index(*hashes(lookup_key(ids)))
+    if twice and ids.n_unique() != len(ids):
         raise DataError(
             f"{len(ids) - ids.n_unique():,} members occur twice",
             column="person_id",
             fix="give one row a person",
         )
-    dual = _words(frame, "dual_status", (*FULL, *PARTIAL, *OTHER_MEDICAID, *NONE), "00")
+    dual, status = _words(frame, "dual_status", (*FULL, *PARTIAL, *OTHER_MEDICAID, *NONE), "00")
+    sex, number = _words(frame, "sex", tuple(SEXES))
     flags = {name: _flag(frame, name) for name in FLAGS}
     orec = _orec(frame)
     crec = _reason(frame, "crec") if "crec" in frame.columns else np.zeros(len(ids), dtype=np.int8)
     renal = _flag(frame, "esrd") if "esrd" in frame.columns else (orec >= 2) | (crec >= 2)
-    full, partial = dual.is_in(FULL).to_numpy(), dual.is_in(PARTIAL).to_numpy()
+    full, partial, other = (np.isin(dual, words)[status] for words in (FULL, PARTIAL, OTHER_MEDICAID))
     return Members(
         ids,
         _age(frame, payment_year),
-        _words(frame, "sex", tuple(SEXES)).replace_strict(SEXES, return_dtype=pl.Boolean).to_numpy(),
+        np.array([SEXES[word] for word in sex], dtype=bool)[number],
         orec,
         renal,
         full,
         partial,
-        full | partial | dual.is_in(OTHER_MEDICAID).to_numpy(),
+        full | partial | other,
         **flags,
         graft_months=_whole(frame, "graft_months", 0, 1200),
+        table=None if twice else table,
     )
+
+
+def lookup_key(ids: pl.Series) -> pl.Series:
+    """Return identifiers in a type that can be looked up: categories as their text."""
+    return ids.cast(pl.String) if isinstance(ids.dtype, pl.Categorical | pl.Enum) else ids
+
+
+def hashes(values: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return two 64-bit hashes of each value, of different seeds."""
+    return values.hash(11).to_numpy(), values.hash(1009).to_numpy()
 
 
 def _age(frame: pl.DataFrame, payment_year: int) -> np.ndarray:
@@ -158,13 +175,17 @@ def _flag(frame: pl.DataFrame, name: str) -> np.ndarray:
     return _whole(frame, name, 0, 1).astype(bool)
 
 
-def _words(frame: pl.DataFrame, name: str, allowed: tuple[str, ...], missing: str | None = None) -> pl.Series:
+def _words(
+    frame: pl.DataFrame, name: str, allowed: tuple[str, ...], missing: str | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Return the distinct words of a column, in small letters, and the place of each row's among them."""
     if name not in frame.columns:
         if missing is None:
             raise DataError(f"the members have no column {name}")
-        return pl.Series([missing], dtype=pl.String).new_from_index(0, frame.height)
+        return [missing], np.zeros(frame.height, dtype=np.int32)
     given = frame[name].cast(pl.String)
-    values = given.unique()
+    number, first = encode(*hashes(given))
+    values = given.gather(first)
     words = values.str.strip_chars().str.to_lowercase()
     words = words if missing is None else words.fill_null(missing)
     if name == "dual_status":
@@ -173,7 +194,7 @@ def _words(frame: pl.DataFrame, name: str, allowed: tuple[str, ...], missing: st
     if len(wrong):
         bad = given.is_in(wrong.implode(), nulls_equal=True)
         raise _wrong(frame, name, bad, f"give one of {', '.join(repr(word) for word in allowed if word)}")
-    return given.replace_strict(values, words)
+    return words.to_list(), number
 
 
 def _wrong(frame: pl.DataFrame, name: str, bad: pl.Series | pl.Expr, fix: str) -> DataError:

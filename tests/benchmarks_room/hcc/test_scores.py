@@ -9,8 +9,8 @@ import pytest
 from hcc_oracle import random_members
 
 from riskmodels.benchmarks.hcc import MODELS, hcc_scores
-from riskmodels.benchmarks.hcc import diagnoses as diagnosis_module
 from riskmodels.benchmarks.hcc import diseases as disease_module
+from riskmodels.benchmarks.hcc import members as member_module
 from riskmodels.benchmarks.hcc.kernels import encode
 from riskmodels.benchmarks.hcc.members import read_members
 from riskmodels.benchmarks.hcc.tables import load_diagnoses, load_tables
@@ -82,7 +82,7 @@ def test_identifiers_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch)
     """Should two members ever have the same hash, they are looked up by their identifiers."""
     members, codes = random_members("CMS-HCC V28", 100, 10)
     whole = hcc_scores(members, codes)
-    monkeypatch.setattr(diagnosis_module, "index", lambda place, check: (None, True))
+    monkeypatch.setattr(member_module, "index", lambda place, check: (None, True))
     assert hcc_scores(members, codes).frame.equals(whole.frame)
 
 
