@@ -106,7 +106,8 @@ def build_cohort(
     """
     task = load_task(task)
     as_of = None if history.as_of is None else _instant(history.as_of)
-    observed_until = None if task.look_back.require_coverage else _last_day(history, as_of)
+    watched = task.look_back.require_coverage and task.index.event != "date"
+    observed_until = None if watched else _last_day(history, as_of)
     found = (engine or LocalEngine()).run(
         _ShardCohort(task, history, require_follow_up, as_of, observed_until),
         dict.fromkeys(range(history.n_shards)),

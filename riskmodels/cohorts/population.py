@@ -19,6 +19,8 @@ __all__ = ["population_cases"]
 # in the Chronic Conditions Warehouse. A flag that a publisher summed up shows it too.
 INSTITUTIONAL = ("inpatient", "snf", "rehab", "home_health", "hospice")
 CLAIMS_ELSEWHERE = 2
+GRACE_DAYS = 31  # nobody need have an encounter on the last day of the data
+OLDEST_YEARS = 120
 _TIME = pl.Datetime("us")
 _UNKNOWN = {
     "facility_id": pl.String,
@@ -43,6 +45,9 @@ def population_cases(
 
     Parameters
     ----------
+    observed_until : date, optional
+        The last day that the data tell about. Coverage may go on beyond it (enrolment without an end): dates
+        after it are no case, and a follow-up that ends more than `GRACE_DAYS` after it was not observed.
     index_date : date, optional
         The only date, in place of those of the task: a scoring job's.
 
@@ -52,6 +57,8 @@ def population_cases(
         As `riskmodels.cohorts.shard_cases` returns them; `index_id` is ``person_id@date``.
     """
     cases = _dates(shard, task, index_date)
+    if observed_until is not None:
+        cases = cases.filter(pl.col("discharged") <= observed_until)
     steps = [("persons on an index date", cases.height)]
     for step, keep in _eligibility(task):
         cases = cases.filter(keep)
@@ -77,6 +84,8 @@ def population_cases(
     else:
         cases = next_start(cases, EVENTS[task.outcome.event](shard, vocabulary, task), task)
         labelled = label_cases(cases, task, as_of)
+    if observed_until is not None:
+        labelled = _not_beyond(labelled, task, observed_until)
     labelled = labelled.with_columns(length_of_stay=pl.lit(None, pl.Int32)).sort("person", "index_time")
     if require_follow_up:
         observed = int((~labelled["censored"]).sum())
@@ -95,7 +104,10 @@ def _dates(shard: Shard, task: Task, index_date: date | None) -> pl.DataFrame:
     seen = spans.group_by("person").agg(pl.col("first").min(), pl.col("last").max())
     if index_date is None:
         # Who is covered to the last day of a year can be a case on the first day of the next.
-        first_year, last_year = pl.col("first").dt.year(), pl.col("last").dt.year()
+        born = shard.person.select("person", oldest=pl.col("birth_date").dt.year() + OLDEST_YEARS)
+        seen = seen.join(born, on="person")
+        first_year = pl.col("first").dt.year()
+        last_year = pl.min_horizontal(pl.col("last").dt.year(), "oldest")
         years = seen.select("person", year=pl.int_ranges(first_year, last_year + 2))
         days = [(int(word[:2]), int(word[3:])) for word in task.index.dates]
         when = pl.concat(
@@ -132,6 +144,14 @@ def _eligibility(task: Task) -> list[tuple[str, pl.Expr]]:
     if task.index.max_age is not None:
         steps.append((f"aged {task.index.max_age} or less", age <= task.index.max_age))
     return steps
+
+
+def _not_beyond(cases: pl.DataFrame, task: Task, observed_until: date) -> pl.DataFrame:
+    """Take the outcome away from cases whose follow-up goes on after the data have ended."""
+    last_day = pl.col("index_time").dt.date() + pl.duration(days=task.follow_up.last_day - GRACE_DAYS)
+    beyond = last_day > observed_until
+    outcome = [name for name in ("label", "cost", "cost_pmpm", "cost_untruncated") if name in cases.columns]
+    return cases.with_columns(pl.when(~beyond).then(pl.col(outcome)), censored=pl.col("censored") | beyond)
 
 
 def _in_contact(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -322,3 +323,44 @@ def test_shards_of_no_patient_give_no_case() -> None:
         assert cases.is_empty()
         assert attrition["stays"].sum() == 0
     assert isinstance(shard, Shard)
+
+
+def test_without_coverage_a_population_is_who_was_in_contact() -> None:
+    """Watched to the last day of the data; who was never seen before the date is no case."""
+    task = on_day_0("admission-12m")
+    task = replace(task, look_back=replace(task.look_back, require_coverage=False))
+    seen = replace(read_history("OFFICE -20; A 40-45"), covered=[])
+    new = replace(read_history("OFFICE 20"), covered=[], person=1)
+    shard, vocabulary = make_shard(seen, new)
+    cases, _ = shard_cases(task, shard, vocabulary=vocabulary, observed_until=day(400))
+    on_day = cases.filter(pl.col("index_time") == instant(0))
+    assert on_day.select("person", "label", "censored").rows() == [(0, 1, False)]
+    early, _ = shard_cases(task, shard, vocabulary=vocabulary, observed_until=day(100))
+    assert early.filter(pl.col("index_time") == instant(0))["censored"].to_list() == [True]
+
+
+@pytest.mark.parametrize(("opened", "censored"), [(365 + 89, True), (365 + 90, False)])
+def test_a_label_waits_for_follow_up_and_run_out(opened: int, censored: bool) -> None:
+    patient = read_history("A 20-25")
+    patient.covered = [(-400, opened - 1)]
+    shard, vocabulary = make_shard(patient)
+    for name in ("admission-12m", "cost-12m"):
+        cases, _ = shard_cases(on_day_0(name), shard, vocabulary=vocabulary, as_of=instant(opened))
+        assert cases.filter(pl.col("index_time") == instant(0))["censored"].to_list() == [censored]
+
+
+def test_coverage_without_an_end_makes_no_years_out_of_nothing() -> None:
+    """Enrolled to 9999, data to day 400: the year that ends at day 364 counts, the next is not observed."""
+    patient = read_history("OFFICE -20 allowed:9")
+    shard, vocabulary = make_shard(patient)
+    forever = shard.coverage.with_columns(end_date=pl.lit(date(9999, 12, 31)))
+    shard = replace(shard, coverage=forever)
+    for name in ("admission-12m", "cost-12m"):
+        cases, _ = shard_cases(on_day_0(name), shard, vocabulary=vocabulary, observed_until=day(400))
+        assert cases["index_time"].to_list() == [instant(0), datetime(2025, 3, 10)]
+        assert cases["censored"].to_list() == [False, True]
+        nearly, _ = shard_cases(on_day_0(name), shard, vocabulary=vocabulary, observed_until=day(364 - 31))
+        assert nearly["censored"].to_list() == [False]
+        short, _ = shard_cases(on_day_0(name), shard, vocabulary=vocabulary, observed_until=day(364 - 32))
+        assert short["censored"].to_list() == [True]
+        assert cases_of(on_day_0(name), patient).height == 1
