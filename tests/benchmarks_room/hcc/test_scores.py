@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hcc_oracle import random_members
 
-from riskmodels.benchmarks.hcc import MODELS, hcc_scores
+from riskmodels.benchmarks.hcc import MODELS, Factor, hcc_scores
 from riskmodels.benchmarks.hcc import diseases as disease_module
 from riskmodels.benchmarks.hcc import members as member_module
 from riskmodels.benchmarks.hcc.kernels import encode
@@ -217,6 +217,18 @@ def test_no_diagnoses_at_all_leave_the_demographic_score() -> None:
     """An empty frame of diagnoses, whose columns have no type, is not an error."""
     scores = hcc_scores(one(), pl.DataFrame({"person_id": [], "code": []})).frame
     assert scores["raw"].item() == scores["demographic"].item() == 0.396
+
+
+def test_given_factors_take_the_place_of_the_years() -> None:
+    """A year whose normalisation is not known is scored with that of the user; other parts are refused."""
+    factors = {"dialysis": Factor(1.1, 0.059, "own", True), "graft": Factor(1.2, 0.059, "own", True)}
+    model = "CMS-HCC ESRD V24"
+    with pytest.raises(SpecError, match="no normalisation factor for payment year 2025"):
+        hcc_scores(one(), NONE, model, 2025)
+    frame = hcc_scores(one(), NONE, model, 2025, factors=factors).frame
+    assert frame["normalised"].item() == pytest.approx(frame["raw"].item() / 1.1, abs=6e-4)
+    with pytest.raises(SpecError, match="factors of CMS-HCC V28 are of ''"):
+        hcc_scores(one(), NONE, factors=factors)
 
 
 def test_no_members_give_empty_frames() -> None:
