@@ -111,6 +111,7 @@ def ingest(
       meds      Medical Event Data Standard
       synthea   Synthea's CSV export
       mimic-iv  MIMIC-IV's hosp/ and icu/
+      mimic-iii  MIMIC-III's files, of version 1.4
     """  # noqa: D301 - click's mark for lines that are not wrapped
     from riskmodels.history import ingest as run
 

@@ -11,6 +11,7 @@ __all__ = ["FORMATS", "OF_TABLES", "Adapter", "SourceFile", "get_adapter"]
 FORMATS = {
     "desynpuf": "desynpuf",
     "mimic-iv": "mimic_iv",
+    "mimic-iii": "mimic_iii",
     "cclf": "cclf",
     "tuva": "tuva",
     "synthea": "synthea",

@@ -25,6 +25,7 @@ ADMISSION_TYPES = {
     "OBSERVATION ADMIT": "urgent",  # an observation stay that became an admission
     "ELECTIVE": "elective",
     "SURGICAL SAME DAY ADMISSION": "elective",
+    "NEWBORN": "newborn",  # of MIMIC-III
     **OBSERVATION,
 }
 ADMISSION_SOURCES = {
