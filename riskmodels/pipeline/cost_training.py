@@ -127,9 +127,12 @@ def train_cost(
     shares = {"train": 1 - plan.test_fraction, "test": plan.test_fraction}
     split = split_by_patient(cases, shares, seed=plan.seed)
     train, test = (split == part for part in ("train", "test"))
+    below = cases.filter(pl.col("cost_untruncated") < 0).height
+    if below:
+        logger.info("%s person years of reversed claims cost less than nothing and count as 0", f"{below:,}")
     cost, full, exposure = (
-        cases["cost_pmpm"].to_numpy() * MONTHS,
-        (cases["cost_untruncated"] / cases["member_months"]).to_numpy() * MONTHS,
+        cases["cost_pmpm"].clip(0).to_numpy() * MONTHS,
+        (cases["cost_untruncated"].clip(0) / cases["member_months"]).to_numpy() * MONTHS,
         (cases["member_months"] / MONTHS).to_numpy(),
     )
     settings: dict[str, Any] = {

@@ -175,9 +175,8 @@ def _factors(model: str, year: int, part_d: str) -> dict[str, Factor]:
 def _given(factors: Mapping[str, Factor], model: str) -> dict[str, Factor]:
     parts = ("dialysis", "graft") if model == "CMS-HCC ESRD V24" else ("",)
     if set(factors) != set(parts):
-        raise SpecError(
-            f"factors of {model} are of {' and '.join(map(repr, parts))}, not of {sorted(factors)}"
-        )
+        named = " and ".join(map(repr, parts))
+        raise SpecError(f"factors of {model} are of {named}, not of {sorted(factors)}")
     return {part: factors[part] for part in parts}
 
 
