@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from riskmodels.features.build import FeatureFrame
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.sparse import COLUMNS, VALUES, from_lists
 
-__all__ = ["KEY", "describe_features", "description", "read_features"]
+__all__ = ["KEY", "describe_features", "description", "feature_set_of", "read_features"]
 
 KEY, FORMAT = b"riskmodels.features", 1
 
@@ -56,6 +57,31 @@ def describe_features(path: str | Path) -> tuple[list[FeatureColumn], list[Featu
     DataError
         As `read_features`.
     """
+    content = _described(path)
+    if content.get("format") != FORMAT:
+        raise DataError(
+            f"is of format {content.get('format')}; this riskmodels reads format {FORMAT}",
+            file=Path(path),
+            fix="read it with the version that wrote it, or write it again",
+        )
+    columns, sparse_columns = (
+        [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
+    )
+    return columns, sparse_columns
+
+
+def feature_set_of(path: str | Path) -> str:
+    """Return the name of the feature set that a file of `write_features` holds.
+
+    Raises
+    ------
+    DataError
+        As `read_features`.
+    """
+    return str(_described(path)["feature_set"])
+
+
+def _described(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         metadata = pq.read_schema(path).metadata or {}
@@ -69,17 +95,7 @@ def describe_features(path: str | Path) -> tuple[list[FeatureColumn], list[Featu
         raise DataError(
             "does not say what its columns are", file=path, fix="write it with riskmodels features"
         )
-    content = json.loads(metadata[KEY])
-    if content.get("format") != FORMAT:
-        raise DataError(
-            f"is of format {content.get('format')}; this riskmodels reads format {FORMAT}",
-            file=path,
-            fix="read it with the version that wrote it, or write it again",
-        )
-    columns, sparse_columns = (
-        [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
-    )
-    return columns, sparse_columns
+    return dict(json.loads(metadata[KEY]))
 
 
 def _as_built(column: FeatureColumn) -> pl.Expr:

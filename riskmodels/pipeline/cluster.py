@@ -75,6 +75,7 @@ def train_on_cluster(
     from riskmodels.cohorts import load_task
     from riskmodels.evaluation import evaluate
     from riskmodels.features import standard_features
+    from riskmodels.features.stored import feature_set_of
     from riskmodels.history import History, open_history
     from riskmodels.learning import RiskModel
     from riskmodels.learning.bundle import ModelBundle, RiskBands
@@ -85,6 +86,12 @@ def train_on_cluster(
     task = load_task(plan.task)
     chosen = standard_features(task, plan.role)
     columns = check_built(path, chosen)
+    if (named := feature_set_of(path)) != chosen.name:
+        raise DataError(
+            f"holds the features {named}, and so the labels of another task than {task.name}",
+            file=path,
+            fix=f"write it with: riskmodels features {plan.task}",
+        )
     if chosen.sparse_columns:
         raise SpecError(f"{chosen.name} has sparse columns, which a cluster does not take.\nFix: train here")
     if not isinstance(history, History):

@@ -1,11 +1,15 @@
 """Time the feature engine on 20 million events against other engines, on the same rows, in one run.
 
 usage: features.py BENCH DATA [--work FOLDER] [--engines scan,polars,duckdb,pandas] [--repeat N]
+       features.py BENCH DATA --tools meds-tab,timeseriesflattener [--patients N] [--venvs FOLDER]
 
 BENCH holds the workload (generate.py, feature_list.py, reference.py, verify.py), DATA what generate.py wrote.
 The events are ingested into a history store, 151 features are built from it through the public interface and
 written to Parquet, and verify.py compares them with the reference's. Each engine runs in a process of its
-own, whose peak memory is taken from outside.
+own, whose peak memory is taken from outside. The runs of the engines are interleaved, and what is compared
+are their medians: on a machine with other work to do, a best run is a matter of luck.
+
+With --tools other packages are timed on so many patients as they can finish: see tools/compare.py.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import polars as pl
 
@@ -145,12 +150,13 @@ def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
     empty_frame(make_plan(features, open_history(history).vocabulary), pl.DataFrame(schema=schema))
     compiled, before = time.perf_counter(), time.process_time()
     opened = open_history(history)
-    persons = pl.concat([opened.shard(n, ["person"]).person for n in range(opened.n_shards)])
+    # By number, not by a text of it: the reference's index dates are joined by number too.
+    persons = pl.scan_parquet(history / "shard=*" / "person.parquet", hive_partitioning=False)
+    pid = pl.col("person_id").cast(pl.Int64).alias("pid")
     at = pl.col("index_date").cast(pl.Datetime("us"))
     cases = (
         pl.read_parquet(data / "idx.parquet")
-        .with_columns(person_id=pl.col("pid").cast(pl.String).str.zfill(9))
-        .join(persons.select("person", "person_id"), on="person_id")
+        .join(persons.select("person", pid).collect(), on="pid")
         .select("index_id", "person", index_time=at, admission_time=at)
         .with_columns(stay_encounters=pl.lit([], pl.List(pl.Int32)))
     )
@@ -179,6 +185,9 @@ def main() -> None:
     arguments.add_argument("--work", type=Path)
     arguments.add_argument("--engines", default="scan,polars,duckdb,pandas")
     arguments.add_argument("--repeat", type=int, default=3)
+    arguments.add_argument("--tools", default="")
+    arguments.add_argument("--patients", type=int, default=500)
+    arguments.add_argument("--venvs", type=Path)
     arguments.add_argument("--do", choices=["ingest", "sort", "features"])
     given = arguments.parse_args()
     bench, data = given.bench.resolve(), given.data.resolve()
@@ -191,12 +200,18 @@ def main() -> None:
         do_sort(bench, data, work / "sorted.parquet")
     elif given.do == "features":
         do_features(bench, data, history, ours)
+    elif given.tools:
+        sys.path.insert(0, str(Path(__file__).parent / "tools"))
+        from compare import compare_tools
+
+        venvs = (given.venvs or work / "venvs").resolve()
+        compare_tools(bench, data, work.resolve(), given.tools.split(","), venvs, given.patients, run)
     else:
         compare(bench, data, work, given.engines.split(","), given.repeat)
 
 
 def compare(bench: Path, data: Path, work: Path, engines: list[str], repeat: int) -> None:
-    """Run the engines in turn and print the table, each engine by its best run."""
+    """Run the engines in turn and print the table, each by its median."""
     history, ours = work / "history", work / "riskmodels.parquet"
     # An empty cache, so that the first run compiles the kernel and the later ones load it.
     os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-", dir=work)
@@ -209,7 +224,9 @@ def compare(bench: Path, data: Path, work: Path, engines: list[str], repeat: int
     compiles = []
     reference = [sys.executable, str(bench / "reference.py")]
     engines = ["riskmodels", *(engine for engine in engines if engine)]
-    best: dict[str, tuple[float, float]] = {}
+    took: dict[str, list[float]] = {engine: [] for engine in engines}
+    peaks: dict[str, list[float]] = {engine: [] for engine in engines}
+    processor: list[float] = []
     for attempt in range(repeat):
         for engine in engines:
             if engine == "pandas" and attempt:
@@ -218,20 +235,28 @@ def compare(bench: Path, data: Path, work: Path, engines: list[str], repeat: int
                 _, memory, output = run([*again, "--do", "features"])
                 told = json.loads(output.splitlines()[-1])
                 compiles.append(told["compile"])
+                processor.append(told["processor"])
                 seconds = told["seconds"]
             else:
                 out = work / f"{engine}.parquet"
                 _, memory, output = run([*reference, engine, str(data), str(out)])
                 seconds = float(output.split(":")[1].split("s,")[0])
-            before = best.get(engine, (float("inf"), 0.0))
-            best[engine] = (min(before[0], seconds), max(before[1], memory))
+            took[engine].append(seconds)
+            peaks[engine].append(memory)
     print(f"kernel: {max(compiles):.2f} s to compile or load at first, {min(compiles):.2f} s from the cache")
-    print(f"{'engine':<12}{'seconds':>9}{'peak MiB':>10}{'ours is':>14}")
+    print(
+        f"medians of {repeat} runs in turn, at a load of {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
+    )
+    print(f"riskmodels takes {median(processor):.2f} s of processor time")
+    print(f"{'engine':<12}{'seconds':>9}{'peak MiB':>10}{'ours is':>14}{'run by run':>22}")
     for engine in engines:
-        seconds, memory = best[engine]
-        ratio = best["riskmodels"][0] / seconds
+        ratios = [a / b for a, b in zip(took["riskmodels"], took[engine], strict=False)]
+        ratio = median(ratios)
         said = f"{ratio:.2f} x it" if ratio >= 1 else f"{1 / ratio:.1f} x faster"
-        print(f"{engine:<12}{seconds:>9.2f}{memory:>10.0f}{'' if engine == 'riskmodels' else said:>14}")
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f} x it"
+        if engine == "riskmodels":
+            said = spread = ""
+        print(f"{engine:<12}{median(took[engine]):>9.2f}{max(peaks[engine]):>10.0f}{said:>14}{spread:>22}")
     outputs = [str(work / f"{e}.parquet") for e in engines if e not in ("scan", "riskmodels")]
     if outputs:
         print(run([sys.executable, str(bench / "verify.py"), outputs[0], str(ours), *outputs[1:]])[2], end="")

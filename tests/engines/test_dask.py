@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ import pytest
 from dask_rows import COLUMNS, NAMES, write_rows
 from sklearn.metrics import roc_auc_score
 
+from riskmodels.cohorts import build_cohort
 from riskmodels.errors import DataError, RiskModelsError, SpecError
+from riskmodels.features import build_features
+from riskmodels.history import History
 from riskmodels.learning import RiskModel, dask_cluster
+from riskmodels.learning.bundle import ModelBundle
 from riskmodels.learning.distributed import fit_on_cluster, predict_on_cluster
+from riskmodels.pipeline import TrainingPlan, write_training_set
+from riskmodels.pipeline.cluster import train_on_cluster
 
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'riskmodels[dask]'")
 PARAMETERS: dict[str, Any] = {"learning_rate": 0.1, "n_estimators": 200, "num_threads": 1, "folds": None}
@@ -101,6 +108,25 @@ def test_one_class_on_a_worker(cluster: Any, tmp_path: Path) -> None:
     assert auroc(model, 2, tmp_path) > 0.65
     rate = float(pl.read_parquet(path)["label"].mean())  # type: ignore[arg-type]
     assert model.predict_proba(frame.select(NAMES))[:, 1].mean() == pytest.approx(rate, abs=0.02)
+
+
+def test_a_task_from_its_features_file(cluster: Any, history: History, tmp_path: Path) -> None:
+    """The model's folder holds all that scoring needs; a file of another task is refused."""
+    path = tmp_path / "features.parquet"
+    write_training_set("readmission-30d", history.path, path, role="adjust")
+    few = {"n_estimators": 20, "num_threads": 1}
+    plan = TrainingPlan("readmission-30d", "readmission-30d", role="adjust", parameters=few, n_bootstrap=20)
+    trained = train_on_cluster(plan, history, path, cluster.scheduler_address, tmp_path / "M")
+    loaded = ModelBundle.load(tmp_path / "M")
+    features = build_features(history, build_cohort("readmission-30d", history).observed, loaded.feature_set)
+    checked = loaded.contract.check(features.frame)
+    assert not checked.unknown
+    assert np.isfinite(loaded.model.predict_proba(checked.frame)).all()
+    assert trained.evaluation["auroc"].value > 0.4
+    with pytest.raises(DataError, match="labels of another task"):
+        train_on_cluster(
+            replace(plan, task="ed-visit-30d"), history, path, cluster.scheduler_address, tmp_path
+        )
 
 
 CHANGES = {
