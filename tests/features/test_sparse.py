@@ -2,11 +2,13 @@
 
 import feature_strategies as strategies
 import numpy as np
+import polars as pl
 import pytest
 from feature_tables import GROUPER, VOCABULARY, cases, day, reference, shard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
+from test_build import store, stored_cases
 
 from riskmodels.errors import SpecError
 from riskmodels.features import (
@@ -19,7 +21,10 @@ from riskmodels.features import (
     FeatureSet,
     Last,
     Sum,
+    build_features,
     build_shard_features,
+    read_features,
+    write_features,
 )
 from riskmodels.features import sparse as sparse_module
 from riskmodels.features.sparse import as_lists, from_lists, model_matrix
@@ -164,3 +169,30 @@ def test_a_sparse_set_survives_json():
     assert [spec.get("sparse") for spec in content["specs"]] == [True, None]
     assert FeatureSet.from_dict(content) == feature_set
     assert FeatureSet.from_dict(content).sparse_columns == feature_set.sparse_columns
+
+
+def test_no_cases_and_no_codes_give_an_empty_matrix(tmp_path):
+    """A history without a case, or without a code of the grouper, is no error, in memory or as a file."""
+    history = store(tmp_path / "h", [], [], 2)
+    feature_set = FeatureSet("s", [Count(DIAGNOSES, ("3d", "10d"), name="n", sparse=True)], [GROUPER])
+    one = stored_cases(history, [{**CASES[0], "person": 0, "admission_time": day(4), "stay_encounters": []}])
+    for rows in (one.clear(), one):
+        built = build_features(history, rows, feature_set)
+        assert built.sparse.shape == (rows.height, 6)
+        assert built.sparse.nnz == 0
+        write_features(history, rows, feature_set, tmp_path / "f.parquet")
+        read = read_features(tmp_path / "f.parquet")
+        assert read.sparse.shape == built.sparse.shape
+        assert read.frame.equals(built.frame)
+
+
+def test_rows_of_a_frame_are_taken_with_their_places_in_the_matrix():
+    """By a mask or by number, in the order given; null in a mask is no."""
+    built = frame_of([Count(DIAGNOSES, "10d", name="n", sparse=True)], CODED, *CASES)
+    kept = built.filter(pl.Series([True, None, True]))
+    assert kept.frame["index_id"].to_list() == ["case0", "case2"]
+    assert kept.sparse.toarray().tolist() == [[2, 1, 0], [1, 1, 0]]
+    turned = built.take(np.array([2, 0]))
+    assert turned.frame["index_id"].to_list() == ["case2", "case0"]
+    assert turned.sparse.toarray().tolist() == [[1, 1, 0], [2, 1, 0]]
+    assert turned.height == 2

@@ -1,8 +1,12 @@
 """A training set with sparse columns: fitted, measured and described as any other."""
 
+import json
+
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from riskmodels.cli import main
 from riskmodels.datasets import simulate
 from riskmodels.errors import DataError
 from riskmodels.features import Count, Encounters, Events, FeatureSet, Score, Static, read_features
@@ -61,3 +65,25 @@ def test_the_training_set_is_written_with_its_sparse_columns(history, tmp_path):
     assert pl.read_parquet(tmp_path / "F.parquet").columns[:5] == head
     with pytest.raises(DataError, match="CSV has no place for sparse columns"):
         write_training_set("readmission-30d", history.path, tmp_path / "F.csv", features=FEATURES)
+
+
+def test_the_command_takes_a_feature_set_and_only_what_was_known(history, tmp_path):
+    """`--features` reads a page; with `--known-only` claims that come later do not count."""
+    coded = {
+        "aggregation": "count",
+        "source": {"events": ["diagnosis"]},
+        "windows": ["stay"],
+        "name": "coded",
+    }
+    page = {"name": "mine", "specs": [coded, {"aggregation": "static", "fact": "age", "role": "adjust"}]}
+    (tmp_path / "mine.yaml").write_text(json.dumps(page))
+    sums = []
+    for options in ([], ["--known-only"]):
+        out = tmp_path / "F.parquet"
+        arguments = ["--quiet", "features", "readmission-30d", history.path, "--out", out, *options]
+        arguments += ["--features", tmp_path / "mine.yaml"]
+        ended = CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        assert [column.name for column in read_features(out).columns] == ["coded", "age"]
+        sums.append(pl.read_parquet(out)["coded"].sum())
+    assert sums[0] > 10 * sums[1]
