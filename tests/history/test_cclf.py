@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from riskmodels.errors import DataError
-from riskmodels.history import ingest
+from riskmodels.history import ingest, ingest_tables
 from riskmodels.history.adapters import get_adapter
 from riskmodels.history.adapters.cclf_reading import _layouts, table_and_day
 
@@ -595,3 +595,22 @@ def test_the_summary_of_a_delivery_tells_what_is_cut(cclf):
     summary.write_text(told.replace(f"{1:>20}|", f"{2:>20}|", 1))
     with pytest.raises(DataError, match=r"ZC1Y24.*there are 1 records, and .*ZC0Y24.* says 2"):
         ingested(source, "again")
+
+
+def test_tables_of_a_database_give_the_same_claims(cclf, tmp_path):
+    """Typed columns, as a warehouse has them, are read as the records are, but for the day of delivery."""
+    kinds = {"number": pl.Float64, "day": pl.Date, "text": pl.String}
+    streams = {}
+    for n in range(1, 10):
+        fields = _layouts()["fields"][f"cclf{n}"]
+        rows = [{name: row.get(name) for name in fields} for row in BASE[f"cclf{n}"]]
+        frame = pl.DataFrame(rows, schema=dict.fromkeys(fields, pl.String), orient="row")
+        streams[f"CCLF{n}"] = frame.with_columns(
+            pl.col(name).str.to_date() if kind == "day" else pl.col(name).cast(kinds[kind])
+            for name, (_, _, kind) in fields.items()
+        )
+    tables = ingest_tables("cclf", streams, tmp_path / "tables")
+    records = ingested(cclf())
+    for name in ("encounter", "event", "person"):
+        same = [history.table(name).collect().sort(pl.all()) for history in (tables, records)]
+        assert same[0].equals(same[1])

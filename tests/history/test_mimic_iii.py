@@ -113,7 +113,7 @@ def test_words_of_an_admission(mimic, change, column, word):
 
 
 def test_hidden_ages_and_impossible_stays(mimic):
-    """A birth 300 years before is that of somebody of 91; an account of an organ donor ends before it starts."""
+    """A birth 300 years before is of somebody of 91; an organ donor's account ends before it starts."""
     donor = {
         **ADMISSION,
         "hadm_id": "201",
