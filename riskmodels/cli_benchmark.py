@@ -91,6 +91,10 @@ def benchmark(
 
     if social_table is not None and social is None:
         raise click.UsageError("--social-table needs --social COLUMN")
+    if plot is not None and plot.suffix not in (".png", ".html"):
+        raise click.UsageError(f"--plot {plot}: name it FILE.png or FILE.html")
+    if out.suffix not in (".parquet", ".csv"):
+        raise click.UsageError(f"--out {out}: name it FILE.parquet or FILE.csv")
     result = run(
         task,
         open_history(history, as_of=as_of),

@@ -328,10 +328,10 @@ def test_the_command_writes_all_of_it(history: History, tmp_path: Path) -> None:
     assert read_benchmark(out).tables == {}
 
 
-def test_a_table_of_social_risk_needs_its_column(history: History, tmp_path: Path) -> None:
+def test_the_command_refuses_before_it_begins(history: History, tmp_path: Path) -> None:
     arguments = ["benchmark", "readmission-30d", str(history.path), "--out", str(tmp_path / "B.csv")]
-    result = CliRunner().invoke(main, [*arguments, "--social-table", "x.csv"])
-    assert result.exit_code == 2
+    for wrong in (["--social-table", "x.csv"], ["--plot", "B.pdf"], ["--out", "B.xlsx"]):
+        assert CliRunner().invoke(main, [*arguments, *wrong]).exit_code == 2
     result = CliRunner().invoke(
         main, [*arguments, "--social", "adi", "--social-table", str(tmp_path / "x.csv")]
     )
