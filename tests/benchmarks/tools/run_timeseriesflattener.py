@@ -62,7 +62,9 @@ def main():
     ]
     # Its windows hold both ends: a moment before the index date they are those of the workload.
     at = pl.col("index_date").cast(pl.Datetime("us")) - pl.duration(microseconds=1)
+    # Of two index dates of a patient on one day it can take one.
     index = read("idx").select("index_id", entity_id="pid", pred_timestamp=at)
+    index = index.unique(["entity_id", "pred_timestamp"], keep="first", maintain_order=True)
     flattener = tsf.Flattener(
         predictiontime_frame=tsf.PredictionTimeFrame(
             init_df=index, entity_id_col_name="entity_id", timestamp_col_name="pred_timestamp"
