@@ -18,7 +18,10 @@ __all__ = ["benchmark"]
 @click.argument("task")
 @click.argument("history", type=PATH)
 @click.option(
-    "--by", default="facility_id", show_default=True, help="Column that names the hospital or group."
+    "--by",
+    default="facility_id",
+    show_default=True,
+    help="Column that names the hospital or group; attributed_provider for a population.",
 )
 @click.option("--out", type=PATH, required=True, help="FILE.parquet or FILE.csv.")
 @click.option(

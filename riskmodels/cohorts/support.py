@@ -17,7 +17,7 @@ WIDTH, MARGIN = 110, " " * 9
 MOSTLY = 0.5  # of the rows say something: below, a rule that needs it is mostly not applied
 HARDLY = 0.05
 FEW_PERSONS = 500
-ENOUGH = 1000  # admissions, to judge how many end in death
+ENOUGH = 500  # admissions, to judge how many end in death
 IMPLAUSIBLY_FEW = 0.005  # deaths within 30 days of an admission, per admission; a few percent are usual
 
 
