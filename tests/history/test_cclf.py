@@ -219,7 +219,7 @@ def test_other_claims(cclf):
 
 
 def test_beneficiaries(cclf):
-    """Covered by Part A and B until the last claim; a delivery's statuses hold from its month on."""
+    """Covered by Part A and B until the last claim; a delivery's statuses hold from its day on."""
     dead = {**LIFE, "BENE_MBI_ID": "2BB", "BENE_DEATH_DT": "2023-05-04", "BENE_RACE_CD": "5"}
     history = ingested(cclf("D230415", cclf8=[LIFE, dead]))
     people = rows_of(history, "person", "person_id", "birth_date", "sex", "race_ethnicity", "death_date")
@@ -228,13 +228,13 @@ def test_beneficiaries(cclf):
         ("2BB", date(1940, 3, 1), "female", "hispanic", date(2023, 5, 4)),
     ]
     columns = ("person_id", "start_date", "end_date", "dual", "esrd", "orig_disability", "hospice", "payer")
-    begin, month = date(2005, 4, 1), date(2023, 4, 1)
-    before = (begin, date(2023, 3, 31), None, None, True, None, "medicare")
+    begin, told = date(2005, 4, 1), date(2023, 4, 15)
+    before = (begin, date(2023, 4, 14), None, None, True, None, "medicare")
     assert rows_of(history, "coverage", *columns) == [
         ("1AA0AA0AA00", *before),
-        ("1AA0AA0AA00", month, date(2023, 6, 1), True, True, True, False, "medicare"),
+        ("1AA0AA0AA00", told, date(2023, 6, 1), True, True, True, False, "medicare"),
         ("2BB", *before),
-        ("2BB", month, date(2023, 5, 4), True, True, True, False, "medicare"),
+        ("2BB", told, date(2023, 5, 4), True, True, True, False, "medicare"),
     ]
 
 
@@ -245,9 +245,9 @@ def test_who_left_the_aco_is_observed_up_to_the_last_delivery(cclf):
     source = cclf("D230715", cclf8=[{**LIFE, "BENE_DUAL_STUS_CD": "NA"}])
     spans = rows_of(ingested(source), "coverage", "person_id", "end_date", "dual")
     assert spans == [
-        ("1AA0AA0AA00", date(2023, 3, 31), None),
+        ("1AA0AA0AA00", date(2023, 4, 14), None),
         ("1AA0AA0AA00", date(2023, 6, 1), True),
-        ("2BB", date(2023, 3, 31), None),
+        ("2BB", date(2023, 4, 14), None),
         ("2BB", date(2023, 4, 15), True),
     ]
 

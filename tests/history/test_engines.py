@@ -259,7 +259,7 @@ def test_cclf():
         )
 
     people = rows("cclf8").with_columns(
-        pl.col("file_day").fill_null(cclf_tables.LONG_AGO).dt.truncate("1mo").alias("month"),
+        pl.col("file_day").fill_null(cclf_tables.LONG_AGO).alias("told_on"),
         pl.lit(datetime(2023, 6, 30)).dt.date().alias("ends"),
         pl.lit(datetime(2010, 1, 1)).dt.date().alias("BENE_PART_A_ENRLMT_BGN_DT"),
     )

@@ -544,7 +544,7 @@ def test_claims_that_do_not_stand_are_left_out(export):
 
 
 def test_parts_of_medicare(export):
-    """Covered where Part A and Part B both are; statuses hold in the months and years that tell them."""
+    """Covered where Part A and Part B both are; statuses hold in their months, or once their year is over."""
     months = {f"dual_{month:02d}": "02" if month < 4 else "NA" for month in range(1, 13)}
     advantage = {f"ptc_cntrct_id_{month:02d}": "H1234" if month == 12 else "N" for month in range(1, 13)}
     covers = [
@@ -557,9 +557,9 @@ def test_parts_of_medicare(export):
     columns = ("start_date", "end_date", "payer", "dual", "esrd", "orig_disability")
     assert rows_of(history, "coverage", *columns) == [
         (date(2021, 4, 1), date(2021, 12, 31), "medicare", None, None, True),
-        (date(2022, 1, 1), date(2022, 3, 31), "medicare", True, True, True),
-        (date(2022, 12, 1), date(2022, 12, 31), "medicare_advantage", False, True, True),
-        (date(2022, 4, 1), date(2022, 11, 30), "medicare", False, True, True),
+        (date(2022, 1, 1), date(2022, 3, 31), "medicare", True, None, True),
+        (date(2022, 12, 1), date(2022, 12, 31), "medicare_advantage", False, None, True),
+        (date(2022, 4, 1), date(2022, 11, 30), "medicare", False, None, True),
         (date(2023, 1, 1), date(2023, 1, 31), "medicare", None, True, True),
     ]
 

@@ -59,7 +59,7 @@ def current_ids(rows: pl.DataFrame, label: str) -> pl.DataFrame:
 
 
 def observed(people: pl.DataFrame, last: date | None) -> pl.DataFrame:
-    """Add the month of each row's delivery, and the day up to which the beneficiary is observed (``ends``).
+    """Add the day of each row's delivery (``told_on``) and up to when its person is observed (``ends``).
 
     A beneficiary who is not in the newest delivery is observed up to the last in which he or she was; others
     up to the `last` day that claims tell about.
@@ -69,6 +69,6 @@ def observed(people: pl.DataFrame, last: date | None) -> pl.DataFrame:
     there = (final == pl.col("file_day").max()).fill_null(True)
     gone = pl.min_horizontal(final, known)
     return people.with_columns(
-        pl.coalesce("file_day", known, long_ago).dt.truncate("1mo").alias("month"),
+        pl.coalesce("file_day", known, long_ago).alias("told_on"),
         pl.when(there).then(pl.coalesce(known, final)).otherwise(gone).alias("ends"),
     )

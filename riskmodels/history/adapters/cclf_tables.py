@@ -108,16 +108,16 @@ def coverage(beneficiaries: Frame) -> Frame:
     """Return table coverage: from the first day of Part A and Part B to the last that the files tell about.
 
     A delivery says who is dual, has end-stage renal disease or is in hospice now: this goes with the days
-    from the start of its month to that of the next delivery's; before the first it is not known.
+    from the delivery to the next; before the first it is not known.
 
     Parameters
     ----------
     beneficiaries : LazyFrame
-        The rows of a beneficiary, one a delivery, with ``month`` (the first day of the delivery's month) and
-        ``ends`` (the day up to which the beneficiary is observed).
+        The rows of a beneficiary, one a delivery, with ``told_on`` (its day) and ``ends`` (the day up to which
+        the beneficiary is observed).
     """
-    order = ["month", "delivery", "order"]
-    rows = latest(beneficiaries, ["person_id", "month"], ["delivery", "order"])
+    order = ["told_on", "delivery", "order"]
+    rows = latest(beneficiaries, ["person_id", "told_on"], ["delivery", "order"])
     begins = nw.max_horizontal("BENE_PART_A_ENRLMT_BGN_DT", "BENE_PART_B_ENRLMT_BGN_DT")
     known = (~nw.col("BENE_PART_A_ENRLMT_BGN_DT").is_null()) & (
         ~nw.col("BENE_PART_B_ENRLMT_BGN_DT").is_null()
@@ -128,7 +128,7 @@ def coverage(beneficiaries: Frame) -> Frame:
         nw.min_horizontal("ends", "BENE_DEATH_DT").alias("stops"),
     )
     rows = rows.with_columns(
-        nw.col("month").shift(-1).over("person_id", order_by=order).alias("next"),
+        nw.col("told_on").shift(-1).over("person_id", order_by=order).alias("next"),
         nw.col("one").cum_sum().over("person_id", order_by=order).alias("number"),
     )
     status, reason = nw.col("BENE_MDCR_STUS_CD"), nw.col("BENE_ORGNL_ENTLMT_RSN_CD")
@@ -143,17 +143,17 @@ def coverage(beneficiaries: Frame) -> Frame:
         *always,
         *unknown,
         nw.col("begins").alias("start_date"),
-        nw.min_horizontal(nw.col("month").dt.offset_by("-1d"), nw.col("stops")).alias("end_date"),
+        nw.min_horizontal(nw.col("told_on").dt.offset_by("-1d"), nw.col("stops")).alias("end_date"),
     )
     in_hospice = (~nw.col("BENE_RNG_BGN_DT").is_null()) & (
-        nw.col("BENE_RNG_END_DT").is_null() | (nw.col("BENE_RNG_END_DT") >= nw.col("month"))
+        nw.col("BENE_RNG_END_DT").is_null() | (nw.col("BENE_RNG_END_DT") >= nw.col("told_on"))
     )
     since = rows.select(
         *always,
         flag(nw.col("BENE_DUAL_STUS_CD"), DUAL).alias("dual"),
         flag(status, STATUS_ESRD).alias("esrd"),
         in_hospice.alias("hospice"),
-        nw.max_horizontal("begins", "month").alias("start_date"),
+        nw.max_horizontal("begins", "told_on").alias("start_date"),
         nw.min_horizontal(nw.col("next").dt.offset_by("-1d"), nw.col("stops")).alias("end_date"),
     )
     return nw.concat([before, since]).filter(nw.col("start_date") <= nw.col("end_date"))

@@ -96,7 +96,7 @@ def medicare_spans(rows: pl.DataFrame, last: date | None) -> pl.DataFrame:
     """Return the spans in which Part A and Part B both cover, divided where a status changes.
 
     Dual status and enrolment in Medicare Advantage (Part C) are those of the months of the reference year,
-    not known in others; end-stage renal disease is what the Medicare status says, from that year on.
+    not known in others; end-stage renal disease is what the Medicare status says, once that year is over.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _by_month(
             if (code := row["contract"][month - 1]) is not None:
                 advantage[year, month] = code not in NO_CONTRACT
         if row["status"] in STATUS_ESRD:
-            renal[year] = bool(STATUS_ESRD[row["status"]])
+            renal[year + 1] = bool(STATUS_ESRD[row["status"]])  # known when the year is over
     return dual, advantage, renal
 
 
