@@ -140,7 +140,8 @@ def benchmark(
     if method == "rsrr":
         design, names = design_matrix(stays.features.frame, stays.features.columns) if linear else (None, ())
         own = {"model": "linear, fitted with the entities' effects", "model_version": "hierarchical",
-               "features": [column.name for column in stays.features.columns]} if linear else {}  # fmt: skip
+               "features": [column.name for column in stays.features.columns],
+               "in_sample": True} if linear else {}  # fmt: skip
         found, average_risk = risk_standardise_stays(
             rows,
             by=by,

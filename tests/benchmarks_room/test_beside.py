@@ -297,6 +297,9 @@ def test_rates_of_a_history(history: History, risk: str) -> None:
     assert {roles[name] for name in made.metadata["features"]} == {"adjust"}
     assert made.draws["draw"].n_unique() == 8
     assert (made.frame["method"] == "rsrr, bootstrap of entities").all()
+    text = made.to_text()
+    assert "standard deviation between entities" in text
+    assert ("on the stays it was fitted on" in text) is (risk == "linear")
 
 
 @pytest.mark.parametrize("options", [{"method": "rsr"}, {"risk": "tree"}, {"period": "month"}], ids=str)
