@@ -113,8 +113,8 @@ def coverage(beneficiaries: Frame) -> Frame:
     Parameters
     ----------
     beneficiaries : LazyFrame
-        The rows of a beneficiary, one a delivery, with ``told_on`` (its day) and ``ends`` (the day up to which
-        the beneficiary is observed).
+        The rows of a beneficiary, one a delivery, with ``told_on`` (its day) and ``ends`` (up to when the
+        beneficiary is observed).
     """
     order = ["told_on", "delivery", "order"]
     rows = latest(beneficiaries, ["person_id", "told_on"], ["delivery", "order"])
