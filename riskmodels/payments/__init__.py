@@ -83,7 +83,7 @@ def pay(
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     if not paths:
         raise SpecError(f"{program} needs at least one input file")
-    chosen = for_benchmark(chosen, paths)
+    chosen = for_benchmark(chosen, paths, options)
     rules = chosen.load(int(year), paths)
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:

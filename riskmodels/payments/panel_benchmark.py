@@ -197,10 +197,21 @@ class OfEpisodes(Drawn):
             return self.inner.read(paths, rules, {**options, "quality": same})
 
 
-def for_benchmark(program: Program, paths: Sequence[Path]) -> Program:
-    """Return the program as it settles these files: with draws, where they are a benchmark of riskmodels."""
+def for_benchmark(program: Program, paths: Sequence[Path], options: Mapping[str, Any]) -> Program:
+    """Return the program as it settles these files: with draws, where they are a benchmark of riskmodels.
+
+    Raises
+    ------
+    DataError
+        The option ``acos`` is given, and the file is no panel benchmark.
+    """
     if program.name in PROGRAMS and is_panel(paths[0]):
         return OfPanels(program)
+    if program.name in PROGRAMS and options.get("acos"):
+        problem = (
+            "is no panel benchmark, which the option acos is for" if paths[0].is_file() else "no such file"
+        )
+        raise DataError(problem, file=paths[0], fix="make one with: riskmodels panel")
     if program.name in BUNDLES and draws_beside(paths[0]).is_file():
         return OfEpisodes(program)
     return program

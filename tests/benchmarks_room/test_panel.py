@@ -236,6 +236,8 @@ def test_a_row_of_the_companion_may_stand_for_all(made: tuple[pl.DataFrame, Path
 def test_pay_says_what_a_panel_benchmark_lacks(made: tuple[pl.DataFrame, Path], tmp_path: Path) -> None:
     """Without a companion, with one that lacks an ACO, or without the savings rate of a two-sided one."""
     _, path = made
+    with pytest.raises(DataError, match="no such file"):
+        pay("mssp", tmp_path / "nowhere.parquet", year=2022, acos=path)
     with pytest.raises(SpecError, match="give the option acos"):
         pay("mssp", path, year=2022)
     acos = tmp_path / "acos.csv"
