@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from riskmodels.cohorts.planned import coded, rows_in
+from riskmodels.cohorts.planned import coded, rows_in, with_procedures
 from riskmodels.history import Shard
 from riskmodels.terminology import load_grouper
 
@@ -95,15 +95,14 @@ def cancer_without_surgery(stays: pl.DataFrame, shard: Shard, vocabulary: pl.Dat
 def _surgical(stays: pl.DataFrame, shard: Shard, vocabulary: pl.DataFrame) -> pl.Series:
     """Return whether a procedure of the surgical cohort was done.
 
-    Where no procedure is coded in ICD-10-PCS, a surgical MS-DRG stands in.
+    Where no procedure is coded in ICD-10-PCS or ICD-9-CM, a surgical MS-DRG stands in.
     """
     table = load_grouper("hwr")
     procedures = coded(shard, vocabulary, "hwr", ("procedure",))
     done = procedures.filter(pl.col("group") == table.number("surgery_gynecology"))
     drg = table.assign(pl.repeat("MSDRG", stays.height, eager=True), stays["drg"])
     by_drg = rows_in(drg, table.number("surgical_drg"), stays.height)
-    codes = vocabulary.filter(pl.col("code_system") == "ICD10PCS")["code"]
-    known = shard.event.filter((pl.col("kind") == "procedure") & pl.col("code").is_in(codes.implode()))
+    known = with_procedures(shard, vocabulary)
     return _any(stays, shard, done) | (by_drg & ~_any(stays, shard, known))
 
 

@@ -4,8 +4,11 @@ import polars as pl
 
 from riskmodels.history import Shard
 from riskmodels.terminology import load_grouper
+from riskmodels.terminology.grouper import normalize, well_formed
 
-__all__ = ["add_planned", "care_groups", "coded", "rows_in"]
+__all__ = ["add_planned", "care_groups", "coded", "rows_in", "with_procedures"]
+
+PROCEDURE_SYSTEMS = ("ICD9PCS", "ICD10PCS")
 
 
 def add_planned(
@@ -21,8 +24,8 @@ def add_planned(
     3. a potentially planned procedure, and a principal diagnosis that is not acute: planned;
     4. else: not planned.
 
-    Potentially planned procedures are known in ICD-10-PCS. Where a segment has no procedure in that code
-    system, an `admission_type` of ``elective`` stands in for one, unless `elective` says not to.
+    Where a segment has no procedure in ICD-10-PCS or ICD-9-CM, an `admission_type` of ``elective`` stands in
+    for a potentially planned one, unless `elective` says not to.
     """
     rules = load_grouper("planned")
     first = stays["first_encounter"]
@@ -37,7 +40,7 @@ def add_planned(
     potentially = done("potentially_planned_procedure")
     if elective:
         said = (stays["admission_type"] == "elective").fill_null(False)
-        potentially |= said & ~first.is_in(_with_icd_10_procedures(shard, vocabulary).implode())
+        potentially |= said & ~first.is_in(with_procedures(shard, vocabulary)["encounter"].implode())
     planned = done("always_planned_procedure") | always | (potentially & ~acute)
     return stays.with_columns(planned=planned)
 
@@ -66,19 +69,22 @@ def rows_in(assigned: pl.DataFrame, group: int, height: int) -> pl.Series:
 def coded(shard: Shard, vocabulary: pl.DataFrame, table: str, kinds: tuple[str, ...]) -> pl.DataFrame:
     """Return the events of some kinds that are in a group of a code table.
 
+    A code that does not look like one of its system is in none: a diagnosis in a field for procedures.
+
     Returns
     -------
     DataFrame of person, encounter, time, kind, position, group
         An event is there once for each of its groups; those of no encounter have a null.
     """
-    assigned = load_grouper(table).assign(vocabulary["code_system"], vocabulary["code_text"])
+    vocabulary = vocabulary.with_columns(plain=normalize(pl.col("code_text"))).filter(well_formed())
+    assigned = load_grouper(table).assign(vocabulary["code_system"], vocabulary["plain"])
     groups = pl.DataFrame({"code": vocabulary["code"].gather(assigned["row"]), "group": assigned["group"]})
     events = shard.event.filter(pl.col("kind").is_in(kinds))
     return events.select("person", "encounter", "time", "kind", "position", "code").join(groups, on="code")
 
 
-def _with_icd_10_procedures(shard: Shard, vocabulary: pl.DataFrame) -> pl.Series:
-    """Return the encounters that have a procedure in ICD-10-PCS."""
-    codes = vocabulary.filter(pl.col("code_system") == "ICD10PCS")["code"]
+def with_procedures(shard: Shard, vocabulary: pl.DataFrame) -> pl.DataFrame:
+    """Return encounter and time of the procedures in ICD-10-PCS and ICD-9-CM."""
+    codes = vocabulary.filter(pl.col("code_system").is_in(PROCEDURE_SYSTEMS))["code"]
     events = shard.event.filter((pl.col("kind") == "procedure") & pl.col("code").is_in(codes.implode()))
-    return events["encounter"].drop_nulls().unique()
+    return events.select("encounter", "time").drop_nulls("encounter")

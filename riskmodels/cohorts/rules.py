@@ -136,7 +136,7 @@ class OutcomeRule:
     first_only : bool
         For admissions after a stay: whether only the first one is looked at.
     elective : bool
-        For admissions: whether an elective one without a procedure in ICD-10-PCS is planned if its principal
+        For admissions: whether an elective one without a coded procedure is planned if its principal
         diagnosis is not acute.
     admitted_kinds : tuple of str
         For ED visits: a visit that leads to an encounter of these kinds is not treat-and-release.

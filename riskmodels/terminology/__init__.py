@@ -63,7 +63,7 @@ def ccs() -> Grouper:
 
 
 def ccs_procedures() -> Grouper:
-    """Return the 224 categories of HCUP CCS for ICD-10-PCS; a group's name is its number, ``"153"``."""
+    """Return the 231 categories of HCUP CCS for procedures; a group's name is its number, ``"153"``."""
     return load_grouper("ccs_procedures")
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from riskmodels.errors import SpecError, did_you_mean
 
-__all__ = ["SHAPES", "Grouper", "load_grouper", "normalize"]
+__all__ = ["SHAPES", "Grouper", "load_grouper", "normalize", "well_formed"]
 
 # How a code of each system looks once dots are gone; a code that does not look so is a typing error, a
 # code of another system or a local code, and no table can hold it.
@@ -122,16 +122,12 @@ class Grouper:
         )
         matched = self._match(counts).select("code_system", "code").unique()
         known = pl.col("code_system").is_in(self.code_systems).fill_null(False)
-        shaped = pl.any_horizontal(
-            (pl.col("code_system") == system) & pl.col("plain").str.contains(shape)
-            for system, shape in SHAPES.items()
-        ) | ~pl.col("code_system").is_in(list(SHAPES))
         return (
             counts.join(matched, on=["code_system", "code"], how="anti", nulls_equal=True)
             .with_columns(
                 reason=pl.when(~known)
                 .then(pl.lit("other system"))
-                .when(shaped.fill_null(False))
+                .when(well_formed())
                 .then(pl.lit("not covered"))
                 .otherwise(pl.lit("not a code"))
             )
@@ -157,6 +153,15 @@ class Grouper:
 def normalize(code: pl.Expr) -> pl.Expr:
     """Return codes in capitals, without dots and blanks."""
     return code.str.to_uppercase().str.replace_all(r"[.\s]", "")
+
+
+def well_formed() -> pl.Expr:
+    """Return whether `plain`, a normalised code, looks like one of its `code_system`; others are not judged."""
+    shaped = pl.any_horizontal(
+        (pl.col("code_system") == system) & pl.col("plain").str.contains(shape)
+        for system, shape in SHAPES.items()
+    )
+    return (shaped | ~pl.col("code_system").is_in(list(SHAPES))).fill_null(False)
 
 
 @lru_cache(maxsize=64)

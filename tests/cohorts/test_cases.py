@@ -311,11 +311,20 @@ def test_patients_without_encounters_give_an_empty_table_of_the_right_types(task
         (True, {"diagnosis": ("ICD9CM", "715.36")}, True),
         (False, {"diagnosis": ("ICD9CM", "715.36")}, False),
         (True, {"diagnosis": ("ICD9CM", "410.71")}, False),
-        (True, {"diagnosis": ("ICD9CM", "715.36"), "procedure": ("ICD9PCS", "8154")}, True),
+        (False, {"diagnosis": ("ICD9CM", "715.36"), "procedure": ("ICD9PCS", "8154")}, True),
+        (True, {"diagnosis": ("ICD9CM", "715.36"), "procedure": ("ICD9PCS", "3995")}, False),
         (True, {"diagnosis": ("ICD10CM", "M17.11"), "procedure": ("ICD10PCS", "5A1D70Z")}, False),
         (False, {"diagnosis": ("ICD10CM", "M17.11"), "procedure": ("ICD10PCS", "0SRC0J9")}, True),
     ],
-    ids=["stands in", "does not stand in", "acute", "ICD-9-CM", "coded, never planned", "coded, planned"],
+    ids=[
+        "stands in",
+        "does not stand in",
+        "acute",
+        "ICD-9-CM, planned",
+        "ICD-9-CM, never planned",
+        "coded, never planned",
+        "coded, planned",
+    ],
 )
 def test_an_elective_admission_stands_in_for_procedures_that_are_not_coded(
     choice: bool, facts: dict[str, Any], planned: bool

@@ -15,7 +15,7 @@ from riskmodels.history import ingest
 from riskmodels.terminology import Grouper, care, ccs, ccs_procedures, planned_admissions
 
 READMISSION = load_task("readmission-30d")
-TRANSPLANT = ("335", "336", "3751", "410", "4194", "4697", "505", "528", "556")
+SINGLE = ("3818", "5503", "5504", "9426", "9427")
 CHEMOTHERAPY = ("V580", "V581", "V661", "V662", "V671", "V672")
 HEART_FAILURE = r"428|402[019]1|404[019][13]"
 REHABILITATION = ("V520", "V521", "V524", "V528", "V529", "V538", "V57", "V5882")
@@ -40,6 +40,13 @@ def join(segments: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(stays)
 
 
+def categories(system: str, codes: pd.Series) -> dict[str, str]:
+    """Return the CCS category of each procedure."""
+    distinct = pl.Series(codes[codes.str.fullmatch("[0-9]{2,4}|[0-9A-Z]{7}", na=False)].unique().tolist())
+    assigned = ccs_procedures().assign(pl.repeat(system, len(distinct), eager=True), distinct)
+    return {distinct[row]: ccs_procedures().groups[number] for row, number in assigned.iter_rows()}
+
+
 def readmitted(stays: pd.DataFrame) -> pd.Series:
     """Return whether the next stay of the same person began within 30 days and was not planned."""
     following = stays.shift(-1)
@@ -58,8 +65,20 @@ def test_de_synpuf_sample_1(shared_data: Path, tmp_path: Path) -> None:
     claims = pd.concat(pd.read_csv(path, dtype=str) for path in folder.glob("*Inpatient*.csv"))
     claims = claims[claims["SEGMENT"] == "1"]
     principal = claims["ICD9_DGNS_CD_1"].where(claims["ICD9_DGNS_CD_1"] != "OTHER")
-    done = claims.filter(like="ICD9_PRCDR_CD").apply(lambda codes: codes.str.startswith(TRANSPLANT, na=False))
-    always = principal.str.startswith(CHEMOTHERAPY + REHABILITATION, na=False) | done.any(axis=1)
+    done = claims.filter(like="ICD9_PRCDR_CD")
+    category = categories("ICD9PCS", done.stack())
+    tables = shared_data / "terminology" / "planned_readmission"
+    listed = set(pd.read_csv(tables / "potentially_planned_ccs_procedure_category.csv", dtype=str).iloc[:, 0])
+    planned_codes = {code for code, number in category.items() if number in listed}
+    planned_codes |= set(SINGLE)
+    diagnoses = pl.Series(principal.astype(object).where(principal.notna(), None).to_list(), dtype=pl.String)
+    rules = planned_admissions()
+    assigned = rules.assign(pl.repeat("ICD9CM", len(diagnoses), eager=True), diagnoses)
+    acute = np.zeros(len(diagnoses), dtype=bool)
+    acute[assigned.filter(pl.col("group") == rules.number("acute_diagnosis"))["row"]] = True
+    transplanted = done.apply(lambda codes: codes.map(category).isin(["64", "105", "176"])).any(axis=1)
+    potential = done.isin(planned_codes).any(axis=1) & ~acute
+    always = principal.str.startswith(CHEMOTHERAPY + REHABILITATION, na=False) | transplanted | potential
     stays = join(
         pd.DataFrame(
             {
@@ -139,17 +158,15 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
     cohorts = pd.read_csv(tables / "specialty_cohort.csv", dtype=str)
     surgery = cohorts.loc[cohorts["procedure_or_diagnosis"] == "Procedure", "ccs"]
     done = pd.read_csv(folder / "hosp/procedures_icd.csv.gz", dtype=str)
-    done = done[done["icd_version"] == "10"]
-    category = {}
-    assigned = ccs_procedures().assign(
-        pl.repeat("ICD10PCS", len(done), eager=True), pl.Series(done["icd_code"].to_list())
-    )
-    for row, number in assigned.iter_rows():
-        category[done["icd_code"].iloc[row]] = ccs_procedures().groups[number]
+    category = {
+        **categories("ICD9PCS", done.loc[done["icd_version"] == "9", "icd_code"]),
+        **categories("ICD10PCS", done.loc[done["icd_version"] == "10", "icd_code"]),
+    }
 
-    def had(categories: pd.Series, listed: str) -> np.ndarray:
+    def had(wanted: pd.Series, listed: str) -> np.ndarray:
         codes_listed = set(pd.read_csv(tables / listed, dtype=str).iloc[:, 0])
-        hit = done["icd_code"].map(category).isin(set(categories)) | done["icd_code"].isin(codes_listed)
+        single = codes_listed | (set(SINGLE) if "planned" in listed else set())
+        hit = done["icd_code"].map(category).isin(set(wanted)) | done["icd_code"].isin(single)
         return table["hadm_id"].isin(done.loc[hit, "hadm_id"]).to_numpy()
 
     potential = pd.read_csv(tables / "potentially_planned_ccs_procedure_category.csv", dtype=str).iloc[:, 0]
@@ -167,6 +184,10 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
     acute = np.array(belongs(planned_admissions(), "acute_diagnosis"))
     always = np.array(belongs(care(), "cancer_treatment", "rehabilitation"))
     potentially = had(potential, "potentially_planned_icd_10_pcs.csv") | elective
+    transplants = pd.read_csv(tables / "always_planned_ccs_procedure_category.csv", dtype=str).iloc[:, 0]
+    always |= table["hadm_id"].isin(
+        done.loc[done["icd_code"].map(category).isin(set(transplants)), "hadm_id"]
+    )
     left = table["discharge_location"].where(table["hospital_expire_flag"] == "0", "DIED")
     excluded = left.isin(["DIED", "AGAINST ADVICE"]).to_numpy() | belongs(care(), *care().groups)
     excluded |= np.array(belongs(ccs(), *map(str, range(11, 46)))) & ~operated
