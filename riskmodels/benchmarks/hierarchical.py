@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from riskmodels.benchmarks.hierarchical_design import DenseDesign, Design, SparseDesign
 from riskmodels.benchmarks.hierarchical_kernels import gathered
 from riskmodels.benchmarks.hierarchical_likelihood import Likelihood
-from riskmodels.benchmarks.hierarchical_newton import beginning, maximise
+from riskmodels.benchmarks.hierarchical_newton import MOST_LOG_VARIANCE, beginning, maximise
 from riskmodels.errors import SpecError
 
 __all__ = ["HierarchicalFit", "fit_hierarchical", "fit_problem", "sorted_problem"]
@@ -74,8 +74,9 @@ class HierarchicalFit:
 
     @property
     def standard_errors(self) -> np.ndarray:
-        """Return the standard errors of the coefficients, shape (p,)."""
-        return np.sqrt(np.diag(self.covariance))
+        """Return the standard errors of the coefficients, shape (p,); nan where there is no information."""
+        variance = np.diag(self.covariance)
+        return np.sqrt(np.where(variance > 0, variance, np.nan))
 
     @property
     def kept(self) -> np.ndarray:
@@ -198,12 +199,16 @@ def _fitted(
     found = maximise(likelihood, begin, weights, plain=None if notes or ridge > 0 else plain)
     coefficients, covariance = np.zeros(size), np.full((size, size), np.nan)
     coefficients[kept] = found.coefficients
-    information = -found.evaluation.hessian if found.variance > 0 else -found.evaluation.hessian[:-1, :-1]
+    unbounded = found.variance > 0.99 * math.exp(MOST_LOG_VARIANCE)
+    inside = found.variance > 0 and not unbounded
+    information = -found.evaluation.hessian if inside else -found.evaluation.hessian[:-1, :-1]
     inverse = np.linalg.pinv(information, hermitian=True)
     count = int(kept.sum())
     covariance[np.ix_(kept, kept)] = inverse[:count, :count]
     if found.variance == 0:
         notes.append("no variance between entities beyond chance: the variance is 0, all effects are 0")
+    if unbounded:
+        notes.append("entities have too few rows to tell their variance: it is at its bound, and no estimate")
     if found.steps > SLOW:
         shown = [columns[i] for i in np.flatnonzero(kept)]
         notes += _without_information(likelihood.design, covariance[np.ix_(kept, kept)], shown)
@@ -211,7 +216,7 @@ def _fitted(
         notes.append(f"not converged after {found.steps} steps: {found.gain:.2g} still to be gained")
     for note in notes:
         logger.info("%s", note)
-    error = found.variance * math.sqrt(max(inverse[-1, -1], 0)) if found.variance > 0 else math.nan
+    error = found.variance * math.sqrt(max(inverse[-1, -1], 0)) if inside else math.nan
     return HierarchicalFit(
         names=columns,
         coefficients=coefficients,

@@ -7,12 +7,15 @@ import numpy as np
 
 from riskmodels.benchmarks.hierarchical_likelihood import Evaluation, Likelihood
 
-__all__ = ["Maximum", "beginning", "maximise"]
+__all__ = ["MOST_LOG_VARIANCE", "Maximum", "beginning", "maximise"]
 
 TOLERANCE = 1e-8  # twice the log-likelihood still to be gained, when the last step is taken
 MOST_STEPS = 60
 LONGEST_LOG_VARIANCE_STEP = 2.0
 NO_VARIANCE = 1e-3  # variance x mean information of an entity below which the boundary is tried
+MOST_LOG_VARIANCE = math.log(
+    16.0
+)  # a standard deviation of 4 log-odds: more is no estimate but a lack of one
 LEAST_START = 1e-3  # variance to begin with
 START_ROWS = 20_000
 
@@ -71,11 +74,14 @@ def maximise(
     while steps < MOST_STEPS:
         steps += 1
         step = _newton(now)
+        if point[-1] >= MOST_LOG_VARIANCE and now.gradient[-1] > 0:  # at the bound: the others alone
+            step = np.append(np.linalg.solve(-now.hessian[:-1, :-1], now.gradient[:-1]), 0.0)
         gain = float(now.gradient @ step)
         if gain < tolerance:
             converged = True
             break
         step[-1] = np.clip(step[-1], -LONGEST_LOG_VARIANCE_STEP, LONGEST_LOG_VARIANCE_STEP)
+        step[-1] = min(step[-1], MOST_LOG_VARIANCE - point[-1])
         for _ in range(30):
             following = likelihood.at(point[:-1] + step[:-1], point[-1] + step[-1], now.modes, weights)
             if following.value >= now.value - 1e-9 * abs(now.value):

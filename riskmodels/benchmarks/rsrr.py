@@ -38,7 +38,6 @@ __all__ = ["BootstrapRatios", "bootstrap_effects", "predicted_over_expected", "s
 
 logger = logging.getLogger(__name__)
 
-ENTITIES = 10  # below, the adjusted variance has too little to hold it
 CLOSE_ENOUGH = 1e-4  # of a refit, twice the log-likelihood still to be gained: 1% of a standard error
 
 
@@ -134,7 +133,8 @@ def bootstrap_effects(
     drawn = np.zeros((n_draws, size), dtype=bool)
     variance = np.zeros(n_draws)
     predicted, expected, none = np.empty(size), np.empty(size), np.zeros(size)
-    likelihood.adjustment = 1.0 if size >= ENTITIES else 0.0
+    # The likelihood falls with the variance as its power -(size - 1) / 2: half of that leaves a maximum.
+    likelihood.adjustment = min(1.0, (size - 1) / 4)
     with threadpool_limits(1, user_api="blas"):
         for draw in track(range(n_draws), "Refitting on drawn hospitals", unit="draw"):
             weights = np.bincount(generator.integers(size, size=size), minlength=size).astype(float)

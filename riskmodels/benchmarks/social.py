@@ -142,6 +142,8 @@ def social_tables(
         pl.col(by).cast(pl.String), level=levels.values, at_risk=levels.at_risk.cast(pl.Float64)
     )
     adjusted, effects = _adjusted(rows, by)
+    if suppress and (effects["stays"] < SMALLEST_CELL).any():  # the other levels' would give it away
+        effects = effects.with_columns(stays=pl.lit(None, dtype=effects["stays"].dtype))
     plain = standardise(rows, entity=by)
     own = standardise(rows.with_columns(pl.Series("expected", adjusted)), entity=by)
     share = rows.group_by(by).agg(

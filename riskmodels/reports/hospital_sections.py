@@ -62,6 +62,7 @@ def benchmark_view(benchmark: pl.DataFrame, metadata: Mapping[str, Any]) -> dict
     half = MOST_HOSPITALS // 2
     chosen = shown if shown.height <= MOST_HOSPITALS else pl.concat([shown.head(half), shown.tail(half)])
     with_rate = "rate" in shown.columns
+    ratio = "Predicted over expected" if "predicted" in shown.columns else "Observed over expected"
     rows = [
         {
             "entity": row[entity],
@@ -89,13 +90,13 @@ def benchmark_view(benchmark: pl.DataFrame, metadata: Mapping[str, Any]) -> dict
         "figures": [
             figure_view(
                 plots.plot_funnel(benchmark), "funnel", "Funnel plot",
-                f"Observed over expected by expected number, {shown.height} hospitals, with control limits.",
+                f"{ratio} by expected number, {shown.height} hospitals, with control limits.",
                 "Small hospitals scatter by chance alone: only points outside the limits differ from "
                 "what was expected. Hollow: outside 95%; filled: outside 99.8%.",
             ),
             figure_view(
                 plots.plot_caterpillar(benchmark), "caterpillar", "From lowest to highest",
-                f"Observed over expected with intervals for {shown.height} hospitals in order.",
+                f"{ratio} with intervals for {shown.height} hospitals in order.",
                 "Ranks say little where intervals overlap.",
             ),
         ],

@@ -250,6 +250,19 @@ def test_separation_is_named_and_a_ridge_ends_it() -> None:
     assert_allclose(held.coefficients[1:3], fit.coefficients[1:3], atol=0.02)
 
 
+def test_entities_whose_rows_are_all_alike_have_no_finite_variance() -> None:
+    """With two rows an entity, always of one outcome, the variance runs to its bound, which is said."""
+    rng = np.random.default_rng(0)
+    outcome = np.repeat(rng.random(40) < 0.3, 2).astype(float)
+    fit = fit_hierarchical(np.empty((80, 0)), outcome, np.repeat(np.arange(40), 2))
+    assert_allclose(fit.variance, 16)
+    assert any("too few rows to tell their variance" in note for note in fit.notes)
+    assert np.isfinite(fit.effects).all()
+    assert np.isfinite(fit.standard_errors).all()
+    alone = fit_hierarchical(np.empty((40, 0)), outcome[::2], np.arange(40))
+    assert np.isfinite(alone.effects).all()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

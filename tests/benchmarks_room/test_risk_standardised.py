@@ -196,6 +196,15 @@ def test_intervals_that_are_not_there_are_refused(stays: pl.DataFrame) -> None:
         risk_standardise_stays(stays, intervals="profile")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("entities", [2, 3, 9])
+def test_few_hospitals_have_intervals_that_are_not_empty(entities: int) -> None:
+    """Even where the variance is estimated as 0: a ratio of 1 is never certain."""
+    stays, _ = stays_of(6, entities=entities, rows=700, spread=0.0)
+    frame = risk_standardise_stays(stays, n_draws=30, suppress=False)[0].frame
+    assert (frame["ratio_upper"] - frame["ratio_lower"] > 0.02).all()
+    assert (frame["ratio_upper"] < 5).all()
+
+
 def test_hospitals_that_differ_by_chance_alone_are_all_average() -> None:
     """With a variance of 0 all ratios are 1; the interval still says how little is known."""
     stays, _ = stays_of(5, entities=30, rows=900, spread=0.0)
