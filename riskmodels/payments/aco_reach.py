@@ -66,11 +66,11 @@ class AcoReach(Program):
             given = given_adjustment(Path(options["equity_adjustment"]))
             acos = acos.join(given, on="aco_id", how="left", maintain_order="left")
             acos = acos.with_columns(pl.col("health_equity_adjustment").fill_null(0.0))
-        elif unit and table.find("gross_savings") and files.stop_loss is None:
+        elif unit and table.find("gross_savings", "sav_rate") and files.stop_loss is None:
             acos = acos.with_columns(implied_adjustment(table, acos, unit).alias("health_equity_adjustment"))
             notes.append(
                 "the health equity benchmark adjustment is in no column of the file: it is what the "
-                f"published gross savings imply, to a multiple of ${unit}"
+                f"published gross savings (or savings rate) imply, to a multiple of ${unit}"
             )
         else:
             acos = acos.with_columns(pl.lit(0.0).alias("health_equity_adjustment"))

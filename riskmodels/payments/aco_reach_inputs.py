@@ -112,9 +112,12 @@ def _quality(table: Table) -> pl.Series:
     column = table.find("qual_scr", "quality_score")
     if column is None:
         return pl.Series([None] * table.frame.height, dtype=pl.Float64)
-    share = table.frame[column].str.ends_with("%")
+    percent = table.frame[column].str.ends_with("%")
     score = table.number(column, minimum=0, maximum=100)
-    return pl.select(pl.when(share).then(score).otherwise(score / 100)).to_series()
+    plain = score.filter(~percent).max()
+    # CMS has printed 100% (PY 2021) and 0.75 (from PY 2022); the model's explorers print 75.
+    unit = 100.0 if isinstance(plain, float) and plain > 1 else 1.0
+    return pl.select(pl.when(percent).then(score).otherwise(score / unit)).to_series()
 
 
 def given_adjustment(path: Path) -> pl.DataFrame:
@@ -137,7 +140,9 @@ def _read(path: Path) -> Table:
         raise DataError("no such file", file=path) from error
     except ValueError as error:
         raise DataError(f"not JSON: {error}", file=path) from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+    if isinstance(rows, dict):  # Records among what describes them: {"records": [...], "years": [...]}.
+        rows = next((value for value in rows.values() if _are_records(value)), None)
+    if not _are_records(rows):
         raise DataError("not a list of records", file=path)
     names: list[str] = list(dict.fromkeys(name for row in rows for name in row))
     text = [["" if row.get(name) is None else str(row[name]).strip() for name in names] for row in rows]
@@ -145,8 +150,16 @@ def _read(path: Path) -> Table:
     return Table(path, frame, tuple(range(1, len(rows) + 1)))
 
 
+def _are_records(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
 def _of_year(table: Table, year: int) -> Table:
-    years = table.number(table.column("perf_year", "performance_year"), required=True, integer=True)
+    """Return the rows of the year; all of them where no column says it, as in CMS's file of one year."""
+    column = table.find("perf_year", "performance_year")
+    if column is None:
+        return table
+    years = table.number(column, required=True, integer=True)
     keep = years == year
     if not keep.any():
         found = ", ".join(str(value) for value in years.unique().sort())
@@ -167,17 +180,37 @@ def _arrangement(table: Table, rules: Rules) -> pl.Series:
 
 
 def implied_adjustment(table: Table, acos: pl.DataFrame, unit: int) -> pl.Series:
-    """Return the equity adjustment that the published gross savings imply: whole multiples of `unit`."""
-    column = table.column("gross_savings")
-    gross = table.number(column, required=True)
-    implied = gross - (acos["benchmark"] - acos["expenditures"])
+    """Return the equity adjustment that the published results imply: whole multiples of `unit` dollars.
+
+    Of the gross savings, or where a row has none, of its savings rate, which is of the benchmark before the
+    adjustment and published at six decimals of a percent; a row with neither has no adjustment.
+
+    Raises
+    ------
+    DataError
+        Where the figures imply what is no multiple, so that they contradict each other.
+    """
+    gross_column, rate_column = table.find("gross_savings"), table.find("sav_rate")
+    blank = pl.Series([None] * acos.height, dtype=pl.Float64)
+    gross = table.number(gross_column) if gross_column else blank
+    rate = table.number(rate_column) if rate_column else blank
+    rate = rate / _rate_unit(rate, 1 - acos["expenditures"] / acos["benchmark"])
+    slack = gross.is_null().cast(pl.Float64) * acos["benchmark"] * 1e-8
+    gross = pl.select(pl.coalesce(gross, rate * acos["benchmark"])).to_series()
+    implied = (gross - (acos["benchmark"] - acos["expenditures"])).fill_null(0.0)
     whole = (implied / unit).round() * unit
-    wrong = (implied - whole).abs() > 0.1
+    wrong = (implied - whole).abs() > slack + 0.1
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise DataError(
             f"gross savings are {number(implied[row], 2)} off benchmark less expenditures, which is no "
             f"multiple of ${unit}",
-            file=table.path, column=column, line=table.lines[row],
+            file=table.path, column=gross_column or rate_column, line=table.lines[row],
         )  # fmt: skip
     return whole
+
+
+def _rate_unit(printed: pl.Series, computed: pl.Series) -> float:
+    """Return 100 where savings rates are printed in percent, 1 where as shares of the benchmark."""
+    ratio = (printed / computed).abs().median()
+    return 100.0 if isinstance(ratio, float) and ratio > 10 else 1.0

@@ -119,7 +119,8 @@ _LARGEST_RATIO = 10.0
 
 def _measure(table: Table, measure: str, label: str, ids: pl.Series, rules: Rules) -> pl.DataFrame:
     counts = measure in rules["measures"]
-    indicator = table.text(table.column(pattern=f"penalty indicator for ({label})"))
+    indicator = table.find(pattern=f"penalty indicator for ({label})")
+    unsaid = pl.Series([None] * len(ids), dtype=pl.Boolean)
     return pl.DataFrame(
         {
             "facility_id": ids,
@@ -133,7 +134,7 @@ def _measure(table: Table, measure: str, label: str, ids: pl.Series, rules: Rule
                 table, f"err for ({label})", minimum=0, maximum=_LARGEST_RATIO
             ),
             "peer_group_median": _column(table, f"peer group median err for ({label})", minimum=0),
-            "published_indicator": _yes_no(table, indicator),
+            "published_indicator": _yes_no(table, table.text(indicator)) if indicator else unsaid,
             "drg_payment_ratio": _column(table, f"drg payment ratio for ({label})", minimum=0, maximum=1),
             "counts": counts,
         }

@@ -83,6 +83,53 @@ def test_the_equity_adjustment_is_implied_in_whole_dollars_or_given(results: Wri
     assert frame["gross_savings"].to_list() == [99_700]
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_without_gross_savings_the_savings_rate_tells_the_equity_adjustment(
+    results: Writer, unit: float
+) -> None:
+    """The rate is of the benchmark before the adjustment: 101,200 of a million."""
+    cells = {
+        "perf_year": 2023,
+        "risk_arrangement": "Global",
+        "final_benchmark": 1e6,
+        "tot_cost_care_net": 9e5,
+    }
+    rate = 0.1012 * unit
+    frame = pay("aco-reach", results(**cells, gross_savings=None, sav_rate=rate), year=2023).frame
+    assert frame["health_equity_adjustment"].to_list() == [1_200]
+    assert frame["gross_savings"].to_list() == [101_200]
+
+
+def test_the_layouts_of_cms_own_files_are_understood(shared_data: Path, tmp_path: Path) -> None:
+    """CMS's files have capitals, one year each without saying it, and rates and scores as shares of one."""
+    path = shared_data / "payments" / "reach" / "reach_performance.json"
+    expected = pay("aco-reach", path, year=2022)
+    rows = [row for row in json.loads(path.read_text()) if row.pop("perf_year") == 2022]
+    shares = {"sav_rate": 100, "qual_scr": 100, "discount": 100}
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    table = table.with_columns(
+        *(pl.col(name) / of for name, of in shares.items()), pl.col("risk_arrangement").str.to_uppercase()
+    )
+    table.rename(str.upper).write_csv(tmp_path / "puf.csv")
+    found = pay("aco-reach", tmp_path / "puf.csv", year=2022)
+    assert found.frame["shared_savings"].to_list() == pytest.approx(
+        expected.frame["shared_savings"].to_list()
+    )
+    scores = [payment.inputs.frames["acos"]["quality_score"].to_list() for payment in (found, expected)]
+    assert scores[0] == pytest.approx(scores[1])
+
+
+def test_records_may_stand_among_what_describes_them(tmp_path: Path) -> None:
+    row = {"aco_id": "D1", "perf_year": 2021, "risk_arrangement": "Global", "final_benchmark": 100.0,
+           "tot_cost_care_net": 90.0}  # fmt: skip
+    path = tmp_path / "reach.json"
+    path.write_text(json.dumps({"years": [2021], "records": [row]}), encoding="utf-8")
+    assert pay("aco-reach", path, year=2021).frame["gross_savings"].to_list() == [10]
+    path.write_text(json.dumps({"years": [2021]}), encoding="utf-8")
+    with pytest.raises(DataError, match="not a list of records"):
+        pay("aco-reach", path, year=2021)
+
+
 def test_the_benchmark_is_rebuilt_from_discount_and_quality(results: Writer) -> None:
     """PY 2023: a Global ACO has 3% taken off, and 2% times what its quality score lacks."""
     cells = {"perf_year": 2023, "risk_arrangement": "Global", "tot_cost_care_net": 900.0, "qual_scr": 75}
