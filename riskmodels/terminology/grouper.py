@@ -156,7 +156,7 @@ def normalize(code: pl.Expr) -> pl.Expr:
 
 
 def well_formed() -> pl.Expr:
-    """Return whether `plain`, a normalised code, looks like one of its `code_system`; others are not judged."""
+    """Return whether `plain`, a normalised code, looks like one of its `code_system`; unknown ones pass."""
     shaped = pl.any_horizontal(
         (pl.col("code_system") == system) & pl.col("plain").str.contains(shape)
         for system, shape in SHAPES.items()
