@@ -1,5 +1,6 @@
 """Cohorts: index cases, who is eligible, what counts as the outcome, and how to split patients."""
 
+from riskmodels.cohorts.attribution import assignment_window, attribute, attribute_cases
 from riskmodels.cohorts.cases import CASES, shard_cases
 from riskmodels.cohorts.cohort import Cohort, build_cohort
 from riskmodels.cohorts.costs import COSTS, ENROLMENT
@@ -16,6 +17,9 @@ __all__ = [
     "LookBack",
     "OutcomeRule",
     "Task",
+    "assignment_window",
+    "attribute",
+    "attribute_cases",
     "build_cohort",
     "folds_by_patient",
     "load_task",
