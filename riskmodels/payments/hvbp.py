@@ -86,7 +86,7 @@ class ValueBasedPurchasing(Program):
             [domain_scores(scored.filter(pl.col("domain") != PERSON), rules), person, _given(inputs)],
             how="vertical",
         )
-        frame = total_scores(hospitals, domains, rules)
+        frame = total_scores(hospitals, domains, rules, complete=inputs.options.get("complete", True))
         equity = inputs.frames.get("equity")
         divisor = rules["score_divisor"]
         if equity is not None:

@@ -92,7 +92,11 @@ def read(paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inp
         hospitals = hospitals.join(base, on="facility_id", how="left", maintain_order="left")
     else:
         hospitals = hospitals.with_columns(base_operating_payments=pl.lit(None, dtype=pl.Float64))
-    settings = {"slope": None if options.get("slope") is None else float(options["slope"])}
+    absent = [] if not measures else [name for name in DOMAINS if name not in set(frame["domain"])]
+    if absent:
+        notes += (f"no total: no file has the measures of {', '.join(absent)}",)
+    slope = None if options.get("slope") is None else float(options["slope"])
+    settings = {"slope": slope, "complete": not absent}
     return Inputs({"hospitals": hospitals, "measures": frame, "given": given}, settings, notes)
 
 

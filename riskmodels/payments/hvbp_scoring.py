@@ -130,15 +130,25 @@ def survey_scores(points: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, pl.
     return score, rows
 
 
-def total_scores(hospitals: pl.DataFrame, domains: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """Return domain scores, their weighted parts and the total; missing domains share out their weight."""
+def total_scores(
+    hospitals: pl.DataFrame, domains: pl.DataFrame, rules: Rules, *, complete: bool = True
+) -> pl.DataFrame:
+    """Return domain scores, their weighted parts and the total; missing domains share out their weight.
+
+    Parameters
+    ----------
+    complete : bool
+        Whether the files of all domains were given. If not, a domain without a score may have one in a file
+        that is not there, and no hospital has a total.
+    """
     wide = domains.pivot(on="domain", on_columns=list(DOMAINS), index="facility_id", values="score")
     frame = hospitals.select("facility_id", "base_operating_payments").join(
         wide, on="facility_id", how="left", maintain_order="left"
     )
     weights = rules["domain_weights"]
     present = [pl.when(pl.col(name).is_not_null()).then(weights[name]).otherwise(0.0) for name in DOMAINS]
-    enough = pl.sum_horizontal(pl.col(name).is_not_null() for name in DOMAINS) >= rules["minimum_domains"]
+    scores = pl.sum_horizontal(pl.col(name).is_not_null() for name in DOMAINS)
+    enough = (scores >= rules["minimum_domains"]) & complete
     weighted = [
         pl.when(enough)
         .then(pl.col(name) * weights[name] / pl.sum_horizontal(present))

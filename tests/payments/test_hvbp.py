@@ -67,6 +67,15 @@ class TestPublishedFiles:
             assert (both["published"] - both[name]).abs().max() < 1e-6
 
 
+def test_without_the_file_of_a_domain_no_hospital_has_a_total(shared_data: Path) -> None:
+    """The domain that is not there would share out its weight, as if the hospital had no score in it."""
+    folder = shared_data / "payments" / "hvbp_fy2024"
+    payment = pay("hvbp", [folder / f"hvbp_{name}.csv" for name in FILES[:3]], year=2024)
+    assert payment.frame["total_performance_score"].null_count() == payment.frame.height
+    assert payment.frame["clinical_outcomes"].drop_nulls().len() > 1000
+    assert any("no total: no file has" in note for note in payment.notes)
+
+
 def _rate(
     rate: float, threshold: float, benchmark: float, baseline: float | None
 ) -> tuple[float, float, float]:
