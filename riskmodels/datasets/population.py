@@ -10,7 +10,7 @@ from riskmodels.datasets.parameters import BLOCK, Parameters, catalogue, stream
 __all__ = ["RACES", "Coverage", "People", "cover", "draw_people", "years_to_death"]
 
 YEAR = 365.25
-RACES = ("white", "black", "hispanic", "asian", "native_american", "other", "unknown")
+RACES = ("white", "black", "hispanic", "asian", "american indian", "other", "unknown")
 RACE_SHARES = (0.745, 0.100, 0.085, 0.035, 0.005, 0.015, 0.015)
 # (first age, last age, share of beneficiaries at the start): under 65 are entitled by disability.
 AGE_BANDS = (

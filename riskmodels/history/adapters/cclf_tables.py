@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 
 from riskmodels.history.adapters.institutional import named
+from riskmodels.history.adapters.institutional_words import RACES
 from riskmodels.history.adapters.tuva_tables import DISABLED_NOW, DUAL, ENTITLED, STATUS_ESRD, flag
 
 __all__ = ["LONG_AGO", "coverage", "current", "final_action", "latest", "persons"]
@@ -18,7 +19,6 @@ __all__ = ["LONG_AGO", "coverage", "current", "final_action", "latest", "persons
 Frame = nw.LazyFrame[Any]
 
 SEXES = {"1": "male", "2": "female"}
-RACES = {"1": "white", "2": "black", "3": "other", "4": "asian", "5": "hispanic", "6": "american indian"}
 LONG_AGO = date(1800, 1, 1)
 CANCELS = "1"
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import narwhals as nw
 
+from riskmodels.history.adapters.institutional_words import RACES
+
 __all__ = ["CONDITIONS", "PAYMENTS", "annual_summaries", "coverage", "persons"]
 
 Frame = nw.LazyFrame[Any]
@@ -17,7 +19,6 @@ Frame = nw.LazyFrame[Any]
 YEARS = (2008, 2009, 2010)
 FIRST_DAYS = [date(year, month, 1) for year in YEARS for month in range(1, 13)] + [date(YEARS[-1] + 1, 1, 1)]
 SEXES = {"1": "male", "2": "female"}
-RACES = {"1": "white", "2": "black", "3": "other", "5": "hispanic"}
 # Flags of the Chronic Conditions Data Warehouse (CCW), and what Medicare reimbursed, of a calendar year.
 CONDITIONS = (
     "ALZHDMTA",

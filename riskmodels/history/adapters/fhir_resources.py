@@ -28,7 +28,6 @@ from riskmodels.history.adapters.fhir_elements import (
 )
 from riskmodels.history.adapters.fhir_words import (
     ADMITTING,
-    CMS_RACES,
     FOR_OBSERVATION,
     HISPANIC,
     KINDS,
@@ -42,6 +41,7 @@ from riskmodels.history.adapters.fhir_words import (
     SOURCES,
     STAY_WORDS,
 )
+from riskmodels.history.adapters.institutional_words import RACES as CMS_RACES
 
 __all__ = ["FLATTENERS", "SCHEMAS", "medications", "ranks"]
 

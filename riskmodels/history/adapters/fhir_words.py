@@ -4,7 +4,6 @@ from riskmodels.history.adapters.institutional_words import DISPOSITIONS
 
 __all__ = [
     "ADMITTING",
-    "CMS_RACES",
     "FOR_OBSERVATION",
     "HISPANIC",
     "KINDS",
@@ -28,7 +27,6 @@ RACES = {  # CDC race and ethnicity codes, as US Core has them
     "2076-8": "pacific islander",
     "2131-1": "other",
 }
-CMS_RACES = {"1": "white", "2": "black", "3": "other", "4": "asian", "5": "hispanic", "6": "american indian"}
 HISPANIC = "2135-2"
 KINDS = {  # v3 ActCode, the class of an encounter
     "imp": "inpatient",

@@ -1,11 +1,13 @@
-"""What the codes of an institutional claim stand for in a history.
+"""What the codes of Medicare's claims and enrolment stand for in a history.
 
 Type of bill, priority and point of origin of the admission and patient discharge status, as CMS publishes
 them in the Medicare Claims Processing Manual, chapters 1 and 25, and in ResDAC's tables of the same names.
 """
 
-__all__ = ["ADMISSION_SOURCES", "ADMISSION_TYPES", "DISPOSITIONS", "KINDS"]
+__all__ = ["ADMISSION_SOURCES", "ADMISSION_TYPES", "DISPOSITIONS", "KINDS", "RACES"]
 
+# Race of a beneficiary: RTI or enrolment code, ResDAC's BENE_RACE_CD.
+RACES = {"1": "white", "2": "black", "3": "other", "4": "asian", "5": "hispanic", "6": "american indian"}
 # First two digits of the type of bill, the leading zero left out: facility, then classification.
 KINDS = {
     "11": "inpatient",  # hospital, Part A
