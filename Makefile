@@ -16,7 +16,7 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest
 
-# What Spark does, in an environment of its own; needs Java 17.
+# What Spark and Dask do, in an environment of its own; Spark needs Java 17.
 test-cluster: $(CLUSTER)/.ready
 	$(CLUSTER)/bin/python -m pytest tests/engines
 

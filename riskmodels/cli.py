@@ -226,8 +226,18 @@ def train(
     if load_task(task).outcome.event == "cost":
         from riskmodels.pipeline.cost_training import train_from_command_line
 
-        options = {"config": config, "as_of": as_of, "seed": seed, "out": out}
-        click.echo(train_from_command_line(task, history, **options, concurrent=concurrent, promote=promote))
+        click.echo(
+            train_from_command_line(
+                task,
+                history,
+                config=config,
+                as_of=as_of,
+                seed=seed,
+                out=out,
+                concurrent=concurrent,
+                promote=promote,
+            )
+        )
         return
     if scheduler is not None:
         from riskmodels.pipeline.cluster import from_command_line
