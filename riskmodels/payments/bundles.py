@@ -81,7 +81,13 @@ class Bundle(Program):
 
     def price(self, table: Table, rules: Rules) -> tuple[pl.Series, tuple[str, ...]]:
         """Return the target price of each episode, and the rules behind it."""
-        return table.number(table.column("target_price"), minimum=0, required=True), ()
+        column = table.find("target_price")
+        if column is None:
+            raise DataError(
+                "no column 'target_price'", file=table.path,
+                fix="give `riskmodels episodes` the prices (--prices), or price them: `riskmodels prices`",
+            )  # fmt: skip
+        return table.number(column, minimum=0, required=True), ()
 
     def scores(self, table: Table, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
         """Return participant_id and composite_quality_score, and the rules behind the scores."""

@@ -7,13 +7,11 @@ from typing import Any, ClassVar
 import polars as pl
 
 from riskmodels.payments import hvbp_inputs
-from riskmodels.payments.audit import Audit, Line, dollars, number, percent, where
+from riskmodels.payments.audit import Audit, Line, dollars, number, percent
+from riskmodels.payments.hvbp_audit import explain_domain
 from riskmodels.payments.hvbp_equity import NOTE, add_bonus, split_files
 from riskmodels.payments.hvbp_inputs import DOMAINS
 from riskmodels.payments.hvbp_scoring import (
-    BASE,
-    COMBINED,
-    CONSISTENCY,
     PERSON,
     STRATA,
     combined_strata,
@@ -104,18 +102,16 @@ class ValueBasedPurchasing(Program):
         """Write down the calculation of one hospital."""
         row = settlement.frame.row(by_predicate=pl.col("facility_id") == entity, named=True)
         lines: list[Line] = []
-        given = inputs.frames["measures"].is_empty()
-        source = "the file of total performance scores" if given else rules.cite("minimum_measures")
         for domain in DOMAINS:
-            lines.append(Line(domain.replace("_", " ").capitalize()))
-            mine = settlement.detail.filter((pl.col("facility_id") == entity) & (pl.col("domain") == domain))
-            lines += [line for measure in mine.iter_rows(named=True) for line in _explain(measure, rules)]
-            lines.append(Line("domain score", number(row[domain]), source=source))
+            mine = settlement.detail.filter(facility_id=entity, domain=domain)
+            lines += explain_domain(domain, mine.rows(named=True), row[domain], rules)
         weights = rules["domain_weights"]
         kept = [domain for domain in DOMAINS if row[domain] is not None]
         terms = " + ".join(f"{number(weights[domain])} × {number(row[domain])}" for domain in kept)
         total = sum(weights[domain] for domain in kept)
         formula = f"({terms}) / {number(total)}"
+        if row["total_performance_score"] is None:
+            formula = f"{len(kept)} domains scored of at least {rules['minimum_domains']}"
         lines += [Line("Total"), Line("total performance score", number(row["total_performance_score"], 12),
                                       formula, rules.cite("domain_weights"))]  # fmt: skip
         divisor = rules["score_divisor"]
@@ -196,29 +192,6 @@ def _exchange(frame: pl.DataFrame, inputs: Inputs, rules: Rules, divisor: float)
                 "exchange_slope", "value_based_incentive_percentage", "payment_adjustment_factor",
                 "base_operating_payments", "net_incentive_dollars")
     )  # fmt: skip
-
-
-def _explain(row: Mapping[str, Any], rules: Rules) -> list[Line]:
-    name, score = str(row["measure"]), row["measure_score"]
-    if row["performance_rate"] is None and row["achievement_threshold"] is not None:
-        return [Line(name, "not scored")]
-    if row["achievement_threshold"] is None:
-        source = {
-            COMBINED: "CMS's combined score; the weights, predicted infections, are not in the file",
-            BASE: "sum of the dimension scores",
-            CONSISTENCY: rules.cite("consistency_points"),
-        }[name]
-        return [Line(f"{name} points", number(score), source=source)]
-    place = where(row["source_file"], row["source_line"], f"{name} Performance Rate")
-    achieved, improved = row["achievement_points"], row["improvement_points"]
-    rates = f"threshold {number(row['achievement_threshold'])}, benchmark {number(row['benchmark'])}"
-    return [
-        Line(f"{name} performance rate", number(row["performance_rate"]),
-             source=f"{place}; {rates}, baseline {number(row['baseline_rate'])}"),
-        Line(f"{name} score", number(score),
-             f"max(achievement {number(achieved)}, improvement {number(improved)})",
-             rules.cite("achievement_points")),
-    ]  # fmt: skip
 
 
 PROGRAM = ValueBasedPurchasing()

@@ -9,6 +9,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.payments import mssp_components, mssp_inputs, mssp_settlement
 from riskmodels.payments.audit import Audit, Line, dollars, percent, where
+from riskmodels.payments.mssp_audit import losses_lines, rate_line, recalculated_line, savings_lines, verdict
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.rules import Rules
 
@@ -92,26 +93,23 @@ class SharedSavings(Program):
 
         rate, benchmark = row["minimum_savings_rate"], row["benchmark"]
         rise = row["loss_rise"] if row["recalculated"] else 0.0
-        size = f"{row['assigned_beneficiaries']:,} assigned beneficiaries"
-        one_sided = rules.cite("minimum_savings_rate_one_sided")
         lines = [
             Line("Savings or losses"),
             Line("track", row["track"], source=place("Current_Track")),
             *_benchmark_lines(inputs, rules, entity),
             Line("updated benchmark", dollars(benchmark - rise),
                  source="rebuilt" if _parts(inputs, entity).height else place("ABtotBnchmk")),
-            *_recalculated_line(row),
+            *recalculated_line(row),
             Line("expenditures", dollars(row["expenditures"]), source=place("ABtotExp")),
             Line("difference", dollars(row["difference"]), "benchmark − expenditures", place("BnchmkMinExp")),
-            Line("minimum savings rate", percent(rate), f"for {size}",
-                 place("MinSavPerc") if row["two_sided"] else one_sided),
+            rate_line(row, rules, place("MinSavPerc")),
             Line("threshold", dollars(row["threshold"]), f"{percent(rate)} × {dollars(benchmark)}"),
-            Line("generated savings or losses", dollars(row["generated_savings_losses"]), _verdict(row)),
+            Line("generated savings or losses", dollars(row["generated_savings_losses"]), verdict(row)),
         ]  # fmt: skip
         if row["generated_savings_losses"] > 0:
-            lines += _savings(row, rules, place("QualScore"))
+            lines += savings_lines(row, rules, place("QualScore"))
         elif row["generated_savings_losses"] < 0:
-            lines += _losses(row, rules, place("DisAdj"))
+            lines += losses_lines(row, rules, place("DisAdj"))
         lines.append(Line("earned savings or losses", dollars(row["earned_savings_losses"])))
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
         return Audit(
@@ -121,26 +119,38 @@ class SharedSavings(Program):
         )
 
     def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
-        """Return how much less an ACO would have to spend to reach its minimum savings rate.
+        """Return what an ACO would have to spend less to share in savings, and what full quality is worth.
 
-        `expenditures_change` is in dollars (negative: to save), `change_per_beneficiary` the same for each
-        assigned beneficiary; `earned_there` is what the ACO would earn at that point.
+        A row each ACO that is short of its minimum savings rate or of its track's full sharing rate.
+        `expenditures_change` is in dollars (negative: to save; null where the rate is reached),
+        `change_per_beneficiary` the same for each assigned beneficiary, `earned_there` what the ACO would
+        earn at that point. `next_sharing_rate` is the rate that `next_rate_at` says how to reach, and
+        `earned_at_next_rate` what the savings that there are would earn at it.
         """
         steps = mssp_settlement.settle(inputs.frames["acos"], rules)
         goal = pl.max_horizontal("threshold", pl.lit(1.0))
-        return (
-            steps.filter(~pl.col("saved"))
-            .with_columns((pl.col("difference") - goal).alias("expenditures_change"))
-            .select(
-                "aco_id",
-                "difference",
-                "threshold",
-                "expenditures_change",
-                (pl.col("expenditures_change") / pl.col("assigned_beneficiaries")).alias(
-                    "change_per_beneficiary"
-                ),
-                (goal * pl.col("final_sharing_rate") * (1 - rules["sequestration"])).alias("earned_there"),
-            )
+        kept = 1 - rules["sequestration"]
+        # Who shares at a reduced rate below the minimum savings rate has the whole rate from there on.
+        reduction = rules["reduced_sharing"]["factor"] if "reduced_sharing" in rules else 1.0
+        rate = pl.col("final_sharing_rate") / pl.when("reduced").then(reduction).otherwise(1.0)
+        short, top = rate < pl.col("maximum_share") - 1e-12, pl.col("maximum_share")
+        savings = pl.when("saved").then("difference")
+        needed = pl.when(~pl.col("saved")).then(pl.col("difference") - goal)
+        by_score = "a quality score of 100%" if rules["quality"] == "score" else "the quality standard"
+        return steps.filter(~pl.col("saved") | short).select(
+            "aco_id",
+            "difference",
+            "threshold",
+            needed.alias("expenditures_change"),
+            (needed / pl.col("assigned_beneficiaries")).alias("change_per_beneficiary"),
+            pl.when(~pl.col("saved"))
+            .then(pl.min_horizontal(goal * rate * kept, "savings_limit"))
+            .alias("earned_there"),
+            pl.when(short).then(top).alias("next_sharing_rate"),
+            pl.when(short).then(pl.lit(by_score)).alias("next_rate_at"),
+            pl.when(short)
+            .then(pl.min_horizontal(savings * top * kept, "savings_limit"))
+            .alias("earned_at_next_rate"),
         )
 
 
@@ -218,13 +228,6 @@ def _benchmark_lines(inputs: Inputs, rules: Rules, entity: str) -> list[Line]:
     ]  # fmt: skip
 
 
-def _recalculated_line(row: Mapping[str, Any]) -> list[Line]:
-    if not row["recalculated"]:
-        return []
-    why = f"{dollars(row['loss_rise'])} more without the prospective trend"
-    return [Line("benchmark for losses", dollars(row["benchmark"]), why, "42 CFR 425.652(b)(5)")]
-
-
 def _notes(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
     """Name the ACOs whose losses CMS limits by a revenue that was not given."""
     limited = pl.col("track").is_in(list(mssp_settlement.revenue_shares(rules)))
@@ -235,52 +238,6 @@ def _notes(steps: pl.DataFrame, rules: Rules) -> tuple[str, ...]:
         return ()
     named = ", ".join(owing["aco_id"])
     return (f"{_NO_REVENUE}; limited by the benchmark alone: {named}",)
-
-
-def _verdict(row: Mapping[str, Any]) -> str:
-    if row["saved"]:
-        return "at least the threshold"
-    if row["lost"]:
-        return "losses of at least the threshold"
-    if row["reduced"]:
-        return "below the threshold, shared at a reduced rate"
-    return "inside the threshold: nothing is shared"
-
-
-def _savings(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]:
-    share, generated = row["final_sharing_rate"], row["generated_savings_losses"]
-    cut = rules["sequestration"]
-    return [
-        Line("Shared savings"),
-        Line("quality score", percent(row["quality_score"]), source=place),
-        Line("final sharing rate", percent(share, 6),
-             f"maximum {percent(row['maximum_share'])}, rule '{rules['quality']}'", rules.cite("quality")),
-        Line("shared savings", dollars(row["shared"]), f"{dollars(generated)} × {percent(share, 6)}"),
-        Line("after sequestration", dollars(row["sequestered"]), f"× (1 − {percent(cut)})",
-             rules.cite("sequestration")),
-        Line("after the limit", dollars(row["limited"]),
-             f"at most {dollars(row['savings_limit'])}", rules.cite("savings_limit")),
-    ]  # fmt: skip
-
-
-def _losses(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]:
-    rate, limit, generated = row["final_loss_rate"], row["loss_limit"], row["generated_savings_losses"]
-    lines = [
-        Line("Shared losses"),
-        Line("final loss rate", percent(rate, 6), f"quality score {percent(row['quality_score'])}",
-             rules.cite("loss_rule")),
-        Line("shared losses", dollars(row["shared"]), f"{dollars(generated)} × {percent(rate, 6)}"),
-        Line("after the limit", dollars(row["limited"]), f"at most {dollars(limit)}",
-             rules.cite("loss_limit_track_1_plus" if row["track"] == "1+" else "loss_limit")),
-    ]  # fmt: skip
-    if row["revenue_limited"] and row["revenue"] is None:
-        lines.append(
-            Line("note", "CMS limits these losses by the participants' revenue, which is not public")
-        )
-    if "loss_offset" in rules:
-        lines.append(Line("offset", percent(rules["loss_offset"]), source=rules.cite("loss_offset")))
-    lines.append(Line("disaster adjustment", dollars(row["disaster_adjustment"]), source=place))
-    return lines
 
 
 PROGRAM = SharedSavings()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from riskmodels.payments.program import Payment
 
@@ -53,6 +54,8 @@ def to_text(payment: Payment) -> str:
 def break_even_to_text(payment: Payment, entity: str | None = None) -> str:
     """Return what would have to change for a payment to turn, as a table of text; all rows of it."""
     frame = payment.break_even(entity)
+    if frame.is_empty():
+        return "Break-even: nothing has to change for the payment to turn."
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -60,5 +63,6 @@ def break_even_to_text(payment: Payment, entity: str | None = None) -> str:
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         fmt_str_lengths=60,
+        fmt_float="full",
     ):
-        return str(frame)
+        return str(frame.with_columns(cs.float().round_sig_figs(9)))

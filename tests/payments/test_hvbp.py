@@ -1,5 +1,7 @@
 """The Hospital Value-Based Purchasing Program."""
 
+import math
+import re
 import tempfile
 from pathlib import Path
 
@@ -65,6 +67,30 @@ class TestPublishedFiles:
             assert both.height == table.height
             assert both["published"].is_null().equals(both[name].is_null(), check_names=False)
             assert (both["published"] - both[name]).abs().max() < 1e-6
+
+
+def test_the_audit_writes_out_every_point_and_score(shared_data: Path) -> None:
+    """What stands right of the last equals sign of a formula is, rounded, what stands left of the first."""
+    folder = shared_data / "payments" / "hvbp_fy2024"
+    payment = pay("hvbp", [folder / f"hvbp_{name}.csv" for name in FILES], year=2024)
+    checked = 0
+    for hospital in payment.frame["facility_id"].head(40):
+        for line in payment.audit(hospital).lines:
+            if raw := re.fullmatch(r"(\d.*) = (-?[\d.]+), to the nearest whole, .*", line.formula):
+                terms = raw[1].replace("−", "-").replace("×", "*")
+                assert eval(terms) == pytest.approx(float(raw[2]), abs=1e-4)
+                lowest = 1 if "achievement" in line.label else 0
+                highest = 20 if "Consistency" in line.label else 9
+                assert float(line.value) == min(highest, max(lowest, math.floor(float(raw[2]) + 0.5)))
+                checked += 1
+            if line.label == "domain score" and "/" in line.formula:
+                assert eval(line.formula.replace("×", "*")) == pytest.approx(float(line.value), abs=1e-5)
+                checked += 1
+    assert checked > 200
+    text = str(payment.audit("010007"))
+    assert "10 × (0.874346 − 0.865767) / (0.907733 − 0.865767) − 0.5 = 1.5443" in text
+    assert "domain score: 24 = 9 + 15" in text
+    assert "domain score: none = 1 scored of at least 2" in text
 
 
 def test_without_the_file_of_a_domain_no_hospital_has_a_total(shared_data: Path) -> None:

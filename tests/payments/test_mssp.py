@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from riskmodels.errors import DataError
 from riskmodels.payments import load_rules, pay
 from riskmodels.payments.mssp_settlement import minimum_savings_rate, settle
+from riskmodels.payments.summary import break_even_to_text
 
 Writer = Callable[..., Path]
 
@@ -173,6 +174,53 @@ def test_what_if_and_break_even_agree(puf: Writer) -> None:
     text = str(after.audit("A0001"))
     for part in ("puf.csv, line 2, column ABtotBnchmk", "42 CFR 425.512(a)", "what if: expenditures"):
         assert part in text
+
+
+class TestBreakEven:
+    def test_who_shares_at_a_reduced_rate_has_the_whole_rate_from_the_minimum_savings_rate_on(
+        self, puf: Writer
+    ) -> None:
+        """2024 A5347 in E, reduced: at its 2% of 90 million it would share half of it, less 2%."""
+        year, cells, *_ = PUBLISHED["2024 reduced E, A5347"]
+        turn = pay("mssp", puf(**cells), year=year).break_even("A0001").row(0, named=True)
+        assert turn["earned_there"] == pytest.approx(0.02 * 90e6 * 0.5 * 0.98)
+        spent = cells["ABtotExp"] + turn["expenditures_change"]
+        there = pay("mssp", puf(**{**cells, "ABtotExp": round(spent)}), year=year).frame
+        assert there["earned_savings_losses"][0] == pytest.approx(turn["earned_there"], abs=1)
+
+    def test_what_quality_reaches_the_next_sharing_rate(self, puf: Writer) -> None:
+        year, cells, *_ = PUBLISHED["2024 alternative standard, A2366"]
+        payment = pay("mssp", puf(**cells), year=year)
+        turn = payment.break_even("A0001").row(0, named=True)
+        assert (turn["next_sharing_rate"], turn["next_rate_at"]) == (0.5, "the quality standard")
+        assert turn["expenditures_change"] is None
+        met = pay("mssp", puf(**{**cells, "Met_QPS": 1}), year=year)
+        assert met.frame["earned_savings_losses"][0] == pytest.approx(turn["earned_at_next_rate"])
+        assert met.break_even("A0001").is_empty()
+        assert break_even_to_text(met) == "Break-even: nothing has to change for the payment to turn."
+
+    def test_up_to_2020_a_score_of_100_percent_is_the_whole_rate(self, puf: Writer) -> None:
+        year, cells, *_ = PUBLISHED["2016 track 1, A67373"]
+        turn = pay("mssp", puf(**cells), year=year).break_even("A0001").row(0, named=True)
+        whole = pay("mssp", puf(**{**cells, "QualScore": 1}), year=year).frame["earned_savings_losses"][0]
+        assert turn["next_rate_at"] == "a quality score of 100%"
+        assert turn["earned_at_next_rate"] == pytest.approx(whole)
+
+
+class TestAudit:
+    def test_the_minimum_rate_and_the_quality_standard_are_said(self, puf: Writer) -> None:
+        year, cells, *_ = PUBLISHED["2016 track 1, A67373"]
+        text = str(pay("mssp", puf(**cells, Met_QPS=1), year=year).audit("A0001"))
+        assert "2.2% − (2.2% − 2%) × (51,150 − 50,000) / (59,999 − 50,000)" in text
+        assert "quality standard: met" in text
+        assert "maximum 50% × 99.32%" in text
+
+    def test_a_chosen_rate_and_the_alternative_standard_are_said(self, puf: Writer) -> None:
+        year, cells, *_ = PUBLISHED["2024 alternative standard, A2366"]
+        text = str(pay("mssp", puf(**cells), year=year).audit("A0001"))
+        assert "minimum savings rate: 0.5% = chosen by the two-sided ACO" in text
+        assert "quality standard: alternative met" in text
+        assert "maximum 50% × 76.63%" in text
 
 
 def test_a_loss_limit_counts_where_it_binds_and_the_missing_revenue_is_said(puf: Writer) -> None:
