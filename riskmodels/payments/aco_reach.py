@@ -1,6 +1,7 @@
 """ACO REACH, before 2023 Global and Professional Direct Contracting: risk corridors over a benchmark."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,6 +41,10 @@ class AcoReach(Program):
         ),
         **dict.fromkeys(("base_pcc", "enhanced_pcc", "tcc", "claims_reduced"), "capitation"),
     }  # fmt: skip
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "health_equity_adjustment": (-inf, inf),
+        "quality_score": (0.0, 1.0),
+    }
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read the model's results of the year asked for (JSON or CSV); other years in the file are left out.

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,10 @@ class Bundle(Program):
         "composite_quality_score": "participants",
     }
     maximum_score: ClassVar[float] = 100.0
+
+    def range_of(self, column: str, inputs: Inputs) -> tuple[float, float]:
+        """Return the least and the most that an input can be; a quality score has the model's most."""
+        return (0.0, self.maximum_score) if column == "composite_quality_score" else (0.0, inf)
 
     @abstractmethod
     def reconcile(self, totals: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,6 +50,11 @@ class Contract(Program):
         """Return the table of the contract's inputs, all of which may change."""
         return "entities" if column in inputs.options["inputs"] else None
 
+    def range_of(self, column: str, inputs: Inputs) -> tuple[float, float]:
+        """Return the least and the most that the contract lets an input be."""
+        low, high = inputs.options["ranges"][column]
+        return float(low), float(high)
+
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read the figures: one row an entity, a column an input."""
         tables = [path for path in paths if path.suffix.lower() != ".toml"]
@@ -71,7 +77,10 @@ class Contract(Program):
         frame = pl.DataFrame(columns).with_columns(
             source_file=pl.lit(str(tables[0])), source_line=pl.Series(table.lines)
         )
-        return Inputs({"entities": frame}, {"inputs": tuple(declared)})
+        ranges = {
+            name: (rule.get("minimum", -inf), rule.get("maximum", inf)) for name, rule in declared.items()
+        }
+        return Inputs({"entities": frame}, {"inputs": tuple(declared), "ranges": ranges})
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Carry out the steps in order."""
@@ -123,12 +132,13 @@ class Contract(Program):
     def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
         """Return, for each input, the value at which the payment turns from nothing or a loss to a gain.
 
-        It is looked for between nothing and twice the input's value, all else held; null where there is none.
+        It is looked for between next to nothing and twice the input's value, all else held (at nothing itself
+        a rate per member month has no value); null where there is none.
         """
         frame = inputs.frames["entities"]
         rows = []
         for name in inputs.options["inputs"]:
-            low, high = pl.Series([0.0] * frame.height), 2.0 * frame[name]
+            low, high = 1e-9 * frame[name], 2.0 * frame[name]
             signs = [self._gains(inputs, rules, name, end) for end in (low, high)]
             turns = signs[0] != signs[1]
             for _ in range(80):

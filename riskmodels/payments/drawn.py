@@ -49,6 +49,10 @@ class Drawn(Program):
         """Return the name of the table with an input that a what-if may change, or None."""
         return self.inner.table_of(column, inputs)
 
+    def range_of(self, column: str, inputs: Inputs) -> tuple[float, float]:
+        """Return the least and the most that an input can be."""
+        return self.inner.range_of(column, inputs)
+
     def after_change(self, frames: dict[str, pl.DataFrame], column: str) -> dict[str, pl.DataFrame]:
         """Return the tables with what follows from a changed column brought up to date."""
         return self.inner.after_change(frames, column)

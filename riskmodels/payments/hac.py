@@ -1,6 +1,7 @@
 """Hospital-Acquired Condition Reduction Program (42 CFR 412.170-172; Social Security Act 1886(p))."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +40,7 @@ class HospitalAcquiredConditions(Program):
         "result": "measures",
         "base_operating_payments": "hospitals",
     }
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"winsorised_z_score": (-inf, inf)}
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read CMS's file of HAC results.

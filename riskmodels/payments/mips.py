@@ -45,6 +45,7 @@ class MeritBasedIncentive(Program):
     changeable: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (*CATEGORIES, "complex_patient_bonus", "part_b_payments"), "clinicians"
     )
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = dict.fromkeys(CATEGORIES, (0.0, 100.0))
 
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:
         """Read a clinician a row: category scores from 0 to 100, blank where a category does not count.

@@ -1,6 +1,7 @@
 """Medicare Shared Savings Program (42 CFR 425 subpart G): shared savings and losses of ACOs."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +53,10 @@ class SharedSavings(Program):
     changeable: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_CHANGEABLE, "acos"),
         **dict.fromkeys(mssp_components.CHANGEABLE, "components"),
+    }
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys(("quality_score", "national_weight", "dual_share"), (0.0, 1.0)),
+        "prior_savings": (-inf, inf),
     }
 
     def table_of(self, column: str, inputs: Inputs) -> str | None:

@@ -1,6 +1,7 @@
 """Primary care models: CPC+, Primary Care First and ACO Primary Care Flex."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,10 @@ class PrimaryCare(Program):
          "historical_pbpm", "county_rate", "county_enhancement", "flex_enhancement", "shared_savings"),
         "practices",
     )  # fmt: skip
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys(("earned_share", "leakage_rate"), (0.0, 1.0)),
+        **dict.fromkeys(("adjustment", "county_enhancement", "shared_savings"), (-inf, inf)),
+    }
 
     def table_of(self, column: str, inputs: Inputs) -> str | None:
         """Return the table of an input, if the model has it."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,6 +68,8 @@ class Program(ABC):
     """What `pay` takes beside the inputs, and what each option is."""
     changeable: ClassVar[Mapping[str, str]]
     """The inputs that a what-if may change: column to the name of its table."""
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """The least and the most that an input can be; 0 and no limit where it is not here."""
 
     def load(self, year: int, paths: Sequence[Path]) -> Rules:
         """Return the rules of a year."""
@@ -75,6 +78,10 @@ class Program(ABC):
     def table_of(self, column: str, inputs: Inputs) -> str | None:
         """Return the name of the table with an input that a what-if may change, or None."""
         return self.changeable.get(column)
+
+    def range_of(self, column: str, inputs: Inputs) -> tuple[float, float]:
+        """Return the least and the most that an input can be, which a what-if keeps to."""
+        return self.ranges.get(column, (0.0, inf))
 
     @abstractmethod
     def read(self, paths: Sequence[Path], rules: Rules, options: Mapping[str, Any]) -> Inputs:

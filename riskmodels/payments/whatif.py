@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -78,6 +79,7 @@ def apply_changes(
         if kind.is_integer():
             new = new.round().cast(kind)
         frames[name] = frame.with_columns(pl.when(rows).then(new).otherwise(pl.col(column)).alias(column))
+        _refuse_impossible(frames[name].filter(rows), column, key, program, inputs)
         frames = program.after_change(frames, column)
         if column in inputs.options.get("drawn", ()):
             draws = None  # The draws are of the ratio as it was.
@@ -106,6 +108,22 @@ def set_values(inputs: "Inputs", key: str, values: pl.DataFrame, program: "Progr
     new = pl.when(drawn).then(pl.col("value")).otherwise(pl.col(column)).alias(column)
     frames = {**inputs.frames, name: joined.with_columns(new).drop("value")}
     return replace(inputs, frames=program.after_change(frames, column), draws=None)
+
+
+def _refuse_impossible(
+    changed: pl.DataFrame, column: str, key: str, program: "Program", inputs: "Inputs"
+) -> None:
+    """Refuse a change that takes an input to what it cannot be, naming the entity."""
+    low, high = program.range_of(column, inputs)
+    value = pl.col(column).cast(pl.Float64)
+    beyond = changed.filter((value < low) | (value > high) | value.is_nan())
+    if beyond.height:
+        row = beyond.row(0, named=True)
+        bounds = [f"at least {low:g}"] * (low > -inf) + [f"at most {high:g}"] * (high < inf)
+        raise SpecError(
+            f"what-if {key!r} makes {column} of {row[program.entity]} {row[column]:g}; "
+            f"it is {' and '.join(bounds)}"
+        )
 
 
 def _changed(old: pl.Expr, change: float | str, key: str) -> pl.Expr:

@@ -187,7 +187,8 @@ class TestJointReplacement:
     ) -> None:
         result = settle("cjr", year, [(1_000_000, cost)], score, rural=rural)
         assert result.frame["payment"][0] == pytest.approx(payment)
-        assert result.unverified == ()
+        # Two versions of the first year's categories are in the Federal Register.
+        assert result.unverified == (("categories",) if year == 2016 else ())
 
     @pytest.mark.parametrize(
         ("score", "cost", "rural", "payment"),

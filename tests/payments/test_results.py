@@ -62,6 +62,51 @@ def test_unknown_programs_options_and_empty_inputs_are_refused(contract: list[Pa
         pay("contract", contract, year=2025, anything=1)
 
 
+def test_break_even_where_an_input_of_nothing_has_no_result(tmp_path: Path) -> None:
+    toml, table = tmp_path / "c.toml", tmp_path / "f.csv"
+    toml.write_text(
+        'title = "Rate"\nyear = 2025\nentity = "id"\n[inputs]\nmonths = {}\ncost = {}\n'
+        '[[step]]\nname = "gain"\nformula = "100 - cost / months"\n',
+        encoding="utf-8",
+    )
+    table.write_text("id,months,cost\na,12,900\n", encoding="utf-8")
+    turn = pay("contract", [toml, table], year=2025).break_even("a")
+    assert turn.filter(input="months")["value_at_turn"][0] == pytest.approx(9)
+    assert turn.filter(input="cost")["value_at_turn"][0] == pytest.approx(1200)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("quality_score@A1", 1.5, "quality_score of A1 1.5; it is at least 0 and at most 1"),
+        ("expenditures", "-200%", "it is at least 0$"),
+        ("assigned_beneficiaries", -1, "at least 0"),
+    ],
+)
+def test_a_what_if_refuses_what_an_input_cannot_be(
+    tmp_path: Path, key: str, change: float | str, message: str
+) -> None:
+    path = tmp_path / "puf.csv"
+    path.write_text(
+        "ACO_ID,Current_Track,N_AB,MinSavPerc,QualScore,Met_QPS,ABtotBnchmk,ABtotExp\n"
+        "A1,E,9000,0.02,0.9,1,1000,900\n",
+        encoding="utf-8",
+    )
+    payment = pay("mssp", path, year=2022)
+    with pytest.raises(SpecError, match=message):
+        payment.what_if({key: change})
+    assert payment.what_if({"quality_score": 1}).frame["earned_savings_losses"][0] > 0
+
+
+def test_what_a_contract_says_of_its_inputs_holds_for_a_what_if(contract: list[Path]) -> None:
+    text = contract[0].read_text(encoding="utf-8").replace("months = {}", "months = { maximum = 24 }")
+    contract[0].write_text(text, encoding="utf-8")
+    payment = pay("contract", contract, year=2025)
+    assert payment.what_if({"months@a": -12}).frame["payment"].to_list() == [-120, 60]
+    with pytest.raises(SpecError, match="months of b 30; it is at most 24"):
+        payment.what_if({"months@b": 30})
+
+
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [("A", "did you mean 'a'"), ("0a", "did you mean 'a'"), ("zz", "There are 2, such as a, b")],
