@@ -14,7 +14,7 @@ demo: setup
 	$(BIN)/riskmodels demo --out demo
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 # What Spark and Dask do, in an environment of its own; Spark needs Java 17.
 test-cluster: $(CLUSTER)/.ready
