@@ -134,12 +134,11 @@ class MedicareAdvantage(Program):
         lines += [
             Line("risk score", number(row["risk_score"]), source=rules.cite("blend")),
             Line("Payment"),
-            Line("county benchmark", dollars(row["county_benchmark"]), source=row["county"]),
+            Line("county benchmark", dollars(row["county_benchmark"]),
+                 source=f"the file of county rates, county {row['county']}"),
             Line("plan benchmark", dollars(row["plan_benchmark"]), "mean of the counties, by member months"),
             Line("bid", dollars(bid) if bid is not None else "none: paid the county benchmark"),
-            Line("base rate", dollars(row["base_rate"]), "the lower of bid and benchmark"),
-            Line("capitation a month", dollars(row["capitation_pmpm"]), f"× {number(row['risk_score'])}"),
-            Line("rebate a month", dollars(row["rebate"])),
+            *_explain_rates(row, bid, inputs.options["stars"], rules),
             Line("payment", dollars(row["payment"]),
                  f"{dollars(row['payment_pmpm'])} × {number(row['months'])} months", "42 CFR 422.304"),
         ]  # fmt: skip
@@ -174,6 +173,30 @@ def _rebate_share(stars: float | None, rules: Rules) -> tuple[float, str]:
         if stars < step["below"]:
             return step["share"], "rebate_share"
     return rules["rebate_share_top"], "rebate_share_top"
+
+
+def _explain_rates(
+    row: Mapping[str, Any], bid: float | None, stars: float | None, rules: Rules
+) -> list[Line]:
+    """Return the lines from the bid to the capitation, the rebate and the members' premium."""
+    county, average = dollars(row["county_benchmark"]), dollars(row["plan_benchmark"])
+    capitation = f"{dollars(row['base_rate'])} × {number(row['risk_score'])}"
+    month = Line("capitation a month", dollars(row["capitation_pmpm"]), capitation, "42 CFR 422.304(a)")
+    if bid is None:
+        return [Line("base rate", dollars(row["base_rate"]), "the county benchmark"), month]
+    share, used = _rebate_share(stars, rules)
+    lines = [
+        Line("base rate", dollars(row["base_rate"]),
+             f"min({dollars(bid)}, {average}) × {county} / {average}"),
+        month,
+        Line("rebate a month", dollars(row["rebate"]),
+             f"{percent(share)} × max({average} − {dollars(bid)}, 0)", rules.cite(used)),
+    ]  # fmt: skip
+    if row["member_premium"] > 0:
+        lines.append(
+            Line("premium of the member", dollars(row["member_premium"]), f"{dollars(bid)} − {average}")
+        )
+    return lines
 
 
 def _county_rates(path: Path, rules: Rules, stars: float | None) -> pl.DataFrame:

@@ -1,15 +1,14 @@
 """Primary care models: CPC+, Primary Care First and ACO Primary Care Flex."""
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
 from riskmodels.errors import DataError, SpecError
-from riskmodels.payments.audit import Audit, Line, dollars, number, percent, where
-from riskmodels.payments.primary_care_models import COMPONENTS, read_model, settle_model
+from riskmodels.payments.audit import Audit, Line, dollars, number, where
+from riskmodels.payments.primary_care_models import COMPONENTS, formulas, read_model, settle_model
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.reading import read_table
 from riskmodels.payments.rules import Rules
@@ -40,7 +39,7 @@ class PrimaryCare(Program):
     )  # fmt: skip
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         **dict.fromkeys(("earned_share", "leakage_rate"), (0.0, 1.0)),
-        **dict.fromkeys(("adjustment", "county_enhancement", "shared_savings"), (-inf, inf)),
+        "adjustment": (-0.10, 0.50),
     }
 
     def table_of(self, column: str, inputs: Inputs) -> str | None:
@@ -85,7 +84,7 @@ class PrimaryCare(Program):
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the payment of one practice."""
         row = settlement.frame.row(by_predicate=pl.col("practice_id") == entity, named=True)
-        lines = []
+        lines, model = [], inputs.options["model"]
         for part in settlement.detail.filter(practice_id=entity).iter_rows(named=True):
             place = where(part["source_file"], part["source_line"])
             lines += [
@@ -97,17 +96,10 @@ class PrimaryCare(Program):
                     source=rules.cite(_rate_parameter(inputs, part["tier"])),
                 ),
             ]
-            for name in COMPONENTS[inputs.options["model"]]:
-                lines.append(Line(name.replace("_", " "), dollars(part[name])))
-        if inputs.options["model"] == "pcf":
-            given = inputs.frames["practices"].row(by_predicate=pl.col("practice_id") == entity, named=True)
-            adjustment = percent(given["adjustment"])
-            lines.append(
-                Line("performance adjustment", adjustment, source=rules.cite("performance_adjustment"))
-            )
-        else:
-            name = "performance_incentive" if inputs.options["model"] == "cpc+" else "advance"
-            lines.append(Line(name.replace("_", " "), "paid in advance", source=rules.cite(name)))
+            how = formulas(model, part, _given(inputs, entity, part["tier"]), rules)
+            for name in COMPONENTS[model]:
+                formula, source = how[name] if part[name] else ("", "")
+                lines.append(Line(name.replace("_", " "), dollars(part[name]), formula, source))
         lines += [Line("Payment"), Line("payment of the year", dollars(row["payment"])),
                   Line("a beneficiary and month", dollars(row["payment_pbpm"]))]  # fmt: skip
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
@@ -129,6 +121,12 @@ class PrimaryCare(Program):
             totals = self.settle(Inputs({"practices": frame}, inputs.options), rules).frame
             ends.append(totals.select(pl.col("payment").alias(label)))
         return pl.concat([settlement.frame.select("practice_id", "payment"), *ends], how="horizontal")
+
+
+def _given(inputs: Inputs, entity: str, tier: str) -> dict[str, Any]:
+    """Return the row of the input that a row of the detail is of; PCF has one a practice, without a tier."""
+    rows = inputs.frames["practices"].filter(practice_id=entity)
+    return (rows if rows.height == 1 else rows.filter(tier=tier)).row(0, named=True)
 
 
 def _rate_parameter(inputs: Inputs, tier: str) -> str:

@@ -1,14 +1,16 @@
 """What each primary care model reads and pays."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
 from riskmodels.errors import DataError
+from riskmodels.payments.audit import dollars, number, percent
 from riskmodels.payments.reading import Table
 from riskmodels.payments.rules import Rules
 
-__all__ = ["COMPONENTS", "read_model", "settle_model"]
+__all__ = ["COMPONENTS", "formulas", "read_model", "settle_model"]
 
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "cpc+": ("care_management_fee", "performance_incentive", "incentive_returned", "comprehensive_payment"),
@@ -17,6 +19,8 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 }
 Read = tuple[pl.DataFrame, tuple[str, ...], tuple[str, ...]]
 """The rows, the rule parameters that reading used, and notes."""
+Formula = tuple[str, str]
+"""How a figure came about, in numbers, and the source of the rule."""
 
 
 def read_model(model: str, table: Table, rules: Rules) -> Read:
@@ -226,6 +230,61 @@ def _settle_flex(frame: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple
     used += ["advance"] if (rows["advance"] > 0).any() else []
     used += ["advance_recoupment"] if (rows["advance_recouped"] < 0).any() else []
     return rows, tuple(used)
+
+
+def formulas(
+    model: str, part: Mapping[str, Any], given: Mapping[str, Any], rules: Rules
+) -> dict[str, Formula]:
+    """Return how each component came about, in numbers, and its source.
+
+    Parameters
+    ----------
+    model : str
+        ``cpc+``, ``pcf`` or ``flex``.
+    part, given : mapping
+        The row of the detail, and the row of the input that it is of.
+    rules : Rules
+    """
+    months, rate = number(part["beneficiary_months"], 2), dollars(part["rate"])
+    if model == "cpc+":
+        kept = f"{number(given['comprehensive_share'])} × (1 − {number(given['leakage_rate'])})"
+        uplift = number(rules["comprehensive_payment"]["uplift"])
+        fee = dollars(rules["performance_incentive"][str(part["tier"]).split(" ", maxsplit=1)[0]])
+        held = dollars(part["performance_incentive"])
+        return {
+            "care_management_fee": (f"{rate} × {months}", ""),
+            "performance_incentive": (f"{fee} × {months}, in advance", rules.cite("performance_incentive")),
+            "incentive_returned": (f"−{held} × (1 − {number(given['earned_share'])} earned)", ""),
+            "comprehensive_payment": (
+                f"{dollars(given['historical_pbpm'])} × {kept} × {uplift} × {months}",
+                rules.cite("comprehensive_payment"),
+            ),
+        }
+    if model == "pcf":
+        place, both = number(given["geographic_adjustment"]), f"{dollars(part['population_payment'])} + "
+        return {
+            "population_payment": (
+                f"{rate} × {months} × (1 − {number(given['leakage_rate'])} leakage) × {place} by geography",
+                rules.cite("leakage_rule") if given["leakage_rate"] else "",
+            ),
+            "visit_fees": (
+                f"{dollars(rules['visit_fee'])} × {number(given['visits'])} visits × {place}",
+                rules.cite("visit_fee"),
+            ),
+            "performance_adjustment": (
+                f"{percent(given['adjustment'])} × ({both}{dollars(part['visit_fees'])})",
+                rules.cite("performance_adjustment"),
+            ),
+        }
+    added = f"({dollars(given['county_enhancement'])} + {dollars(given['flex_enhancement'])})"
+    base = f"{dollars(given['county_rate'])} × {number(given['risk_adjustment'])}"
+    shared = dollars(given["shared_savings"])
+    return {
+        "base_payment": (f"{base} × {months}", rules.cite("prospective_payment")),
+        "enhancements": (f"{added} × {months}", ""),
+        "advance": ("in the first year, once an ACO", rules.cite("advance")),
+        "advance_recouped": (f"out of shared savings of {shared}", rules.cite("advance_recoupment")),
+    }
 
 
 def _optional(table: Table, name: str, *, default: float = 0.0, maximum: float | None = None) -> pl.Series:

@@ -81,6 +81,10 @@ def test_a_bid_above_the_benchmark_is_paid_the_benchmark_and_members_pay_the_res
     assert (row["rebate"], row["member_premium"]) == (0, 100)
     assert row["payment"] == pytest.approx(1000 * 1.031)
     assert payment.unverified == ()
+    text = str(payment.audit(payment.entities[0]))
+    assert "premium of the member: $" in text
+    assert "65% × max(" in text
+    assert "42 CFR 422.266(a)(2)" in text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Primary care models."""
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -103,6 +104,46 @@ def test_track_2_is_paid_in_part_ahead_of_visits(tmp_path: Path) -> None:
     assert set(payment.unverified) == {"incentive_parts", "comprehensive_payment"}
     with pytest.raises(DataError, match=r"a comprehensive share of 0\.3 is none of"):
         pay("primary-care", _write(tmp_path, header, "P,2,1,1000,30%,20,5%,80%,60%"), year=2019)
+
+
+AUDITED = {
+    "cpc+": (
+        2018,
+        (
+            "practice_id,track,tier,beneficiary_months,earned_share,comprehensive_share,"
+            "historical_pbpm,leakage_rate"
+        ),
+        "P,2,1,100,0.25,0.4,20,0.1",
+    ),
+    "pcf": (
+        2022,
+        (
+            "practice_id,mean_risk_score,beneficiary_months,visits,leakage_rate,geographic_adjustment,"
+            "adjustment"
+        ),
+        "P,1.3,1200,2000,0.1,1.05,0.2",
+    ),
+    "flex": (
+        2025,
+        ("aco_id,county,beneficiary_months,county_rate,risk_adjustment,county_enhancement,flex_enhancement"),
+        "P,X,1000,25,1.1,2,3",
+    ),
+}
+
+
+@pytest.mark.parametrize("model", list(AUDITED))
+def test_an_audits_dollars_follow_from_its_formulas(tmp_path: Path, model: str) -> None:
+    year, header, row = AUDITED[model]
+    payment = pay("primary-care", _write(tmp_path, header, row), year=year, model=model)
+    checked = 0
+    for line in payment.audit("P").lines:
+        words = re.sub(r" (leakage|by geography|visits|earned)|, in advance", "", line.formula)
+        terms = re.sub(r"([\d.]+)%", r"(\1/100)", re.sub(r"[$,]", "", words))
+        terms = terms.replace("×", "*").replace("−", "-")
+        if "$" in line.value and re.fullmatch(r"[-+*/(). \d]+", terms):
+            assert eval(terms) == pytest.approx(float(re.sub(r"[$,]", "", line.value)), abs=0.006)
+            checked += 1
+    assert checked >= 2
 
 
 class TestFlex:
