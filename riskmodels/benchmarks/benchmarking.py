@@ -169,11 +169,14 @@ def benchmark(
             metadata=stays.metadata,
         )
     tables: dict[str, pl.DataFrame] = {}
+    hidden = found.frame.filter("suppressed")[by].to_list()
     if levels is not None:
-        tables |= social_tables(rows, levels, by=by, name=social or "", suppress=suppress)
+        tables |= social_tables(rows, levels, by=by, name=social or "", suppress=suppress, hidden=hidden)
     if period is not None:
         dated = rows.with_columns(stays.cases["index_time"])
-        tables |= period_tables(dated, by=by, period=period, n_draws=n_draws, seed=seed, suppress=suppress)
+        tables |= period_tables(
+            dated, by=by, period=period, n_draws=n_draws, seed=seed, suppress=suppress, hidden=hidden
+        )
     return replace(found, tables=tables)
 
 

@@ -153,6 +153,7 @@ def panel_benchmark(
         again = expect(cells_of(data, weight), share_of, belief, trend=growth, risk_cap=risk_cap)
         drawn.append([value.sum(axis=1) for value in (again.observed, again.expected, again.months)])
     frame = panel_frame(data, best, np.array(drawn), belief, by)
+    minimum_n = max(minimum_n, SMALLEST_CELL) if suppress else minimum_n
     small = frame["n"] < minimum_n
     frame = frame.with_columns(
         suppressed=small,
@@ -185,7 +186,10 @@ def panel_benchmark(
         "as_of": None if opened.as_of is None else str(opened.as_of),
         "riskmodels_version": __version__,
     }
-    tables = {"enrolment": panel_by_category(data, best, by, shown), "trend": panel_trend(data, best)}
+    tables = {
+        "enrolment": panel_by_category(data, best, by, shown, suppress=suppress),
+        "trend": panel_trend(data, best),
+    }
     return PanelBenchmark(frame, panel_draws(data, np.array(drawn), by, shown), metadata, tables)
 
 

@@ -68,8 +68,10 @@ def panel_draws(data: PersonYears, drawn: np.ndarray, by: str, shown: np.ndarray
     ).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def panel_by_category(data: PersonYears, best: Expectation, by: str, shown: np.ndarray) -> pl.DataFrame:
-    """Return the panels' figures by enrolment category, small cells withheld."""
+def panel_by_category(
+    data: PersonYears, best: Expectation, by: str, shown: np.ndarray, *, suppress: bool = True
+) -> pl.DataFrame:
+    """Return the figures of the panels shown by enrolment category; `suppress` withholds small cells."""
     panels, _, categories = data.shape
     now = (data.year == len(data.years) - 1) & (data.panel >= 0)
     place = data.panel[now] * categories + data.category[now]
@@ -86,14 +88,21 @@ def panel_by_category(data: PersonYears, best: Expectation, by: str, shown: np.n
                 "expected_pmpm": (best.expected / best.months).ravel(),
             }
         )
-    small = pl.col("n") < SMALLEST_CELL
-    # A single small cell could be worked out from the panel's total: the next larger one is withheld too.
-    alone = small.sum().over(by) == 1
-    next_larger = alone & ~small & (pl.col("n") == pl.col("n").filter(~small).min().over(by))
-    kept = ~(small | next_larger)
-    figures = [name for name in frame.columns if name not in (by, "enrolment")]
     frame = frame.filter(pl.Series(np.repeat(shown, categories)) & (pl.col("n") > 0))
-    return frame.with_columns(pl.when(kept).then(pl.col(name).fill_nan(None)).alias(name) for name in figures)
+    figures = [name for name in frame.columns if name not in (by, "enrolment")]
+    kept = pl.lit(True)
+    if suppress:
+        # The panel's total is shown: where a cell is small, the smallest are withheld until they are two or
+        # more and sum to 11 or more.
+        ranked = frame.with_columns(_rank=pl.col("n").rank("ordinal").over(by)).sort(by, "_rank")
+        before = pl.col("n").cum_sum().over(by) - pl.col("n")
+        small = pl.col("n").min().over(by) < SMALLEST_CELL
+        hidden = (pl.col("n") < SMALLEST_CELL) | (small & ((pl.col("_rank") <= 2) | (before < SMALLEST_CELL)))
+        frame = ranked.with_columns(_kept=~hidden).sort(by, "enrolment").drop("_rank")
+        kept = pl.col("_kept")
+    return frame.select(
+        by, "enrolment", *(pl.when(kept).then(pl.col(name).fill_nan(None)).alias(name) for name in figures)
+    )
 
 
 def panel_trend(data: PersonYears, best: Expectation) -> pl.DataFrame:

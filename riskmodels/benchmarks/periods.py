@@ -10,6 +10,7 @@ reference (Oaxaca & Ransom, Journal of Econometrics 1994;61:5-21). The second pa
 changed over all entities alike, such as coding or the season, and what is the entity's own.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import narwhals as nw
@@ -17,8 +18,9 @@ import numpy as np
 import polars as pl
 
 from riskmodels.benchmarks.standardise import standardise
-from riskmodels.benchmarks.suppression import suppress_parts, unsuppressed
+from riskmodels.benchmarks.suppression import suppress_parts, unsuppressed, withhold
 from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.evaluation.suppression import SMALLEST_CELL
 
 __all__ = ["ALL", "PERIODS", "check_period", "period_tables"]
 
@@ -41,6 +43,7 @@ def period_tables(
     n_draws: int = 200,
     seed: int = 0,
     suppress: bool = True,
+    hidden: Collection[str] = (),
 ) -> dict[str, pl.DataFrame]:
     """Return the tables ``periods`` and ``changes``.
 
@@ -50,6 +53,8 @@ def period_tables(
         A row a stay: `by`, person, observed, expected (risk under one model of all periods), index_time.
     n_draws : int
         Bootstrap draws of patients for the intervals of the changes; none without.
+    hidden : collection of str
+        Entities that the benchmark withholds: their periods would add up to what it does not show.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def period_tables(
         for piece in rows.sort("period").partition_by("period", maintain_order=True)
     ]
     table = pl.concat(pieces)
-    table = suppress_parts(table, "period") if suppress else unsuppressed(table, 1)
+    table = withhold(suppress_parts(table, "period"), hidden) if suppress else unsuppressed(table, 1)
     table = table.with_columns(
         (pl.col("observed") / pl.col("n")).alias("observed_rate"),
         (pl.col("expected") / pl.col("n")).alias("expected_rate"),
@@ -81,9 +86,11 @@ def period_tables(
         "observed_rate", "expected_rate", "suppressed", "note",
     )  # fmt: skip
     changes = _changes(rows, by, n_draws, seed)
-    hidden = table.filter("suppressed").select(by, "period", _hidden=True)
+    secret = table.filter("suppressed").select(by, "period", _hidden=True)
+    if suppress:
+        secret = pl.concat([secret, _small_totals(rows, by)])
     for side in ("from", "to"):
-        changes = changes.join(hidden, left_on=[by, f"period_{side}"], right_on=[by, "period"], how="left",
+        changes = changes.join(secret, left_on=[by, f"period_{side}"], right_on=[by, "period"], how="left",
                                maintain_order="left").rename({"_hidden": f"_{side}"})  # fmt: skip
     shown = pl.col("_from").is_null() & pl.col("_to").is_null()
     figures = [name for name in changes.columns if name.startswith(PARTS)]
@@ -91,6 +98,13 @@ def period_tables(
         *(pl.when(shown).then(pl.col(name)).alias(name) for name in figures), (~shown).alias("suppressed")
     ).drop("_from", "_to")
     return {"periods": table.sort(by, "period"), "changes": changes}
+
+
+def _small_totals(rows: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Return the periods in which all entities together have a small cell, as those of the entity (all)."""
+    total = rows.group_by("period").agg(pl.len(), events=pl.col("observed").sum())
+    least = pl.min_horizontal("events", pl.col("len") - pl.col("events"))
+    return total.filter(least < SMALLEST_CELL).select(pl.lit(ALL).alias(by), "period", _hidden=True)
 
 
 def _changes(rows: pl.DataFrame, by: str, n_draws: int, seed: int) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Risk-standardised rates of stays: fit, ratios, intervals, and the benchmark that holds them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import polars as pl
 
 from riskmodels import __version__
 from riskmodels.benchmarks.hierarchical import HierarchicalFit, fit_problem, sorted_problem
+from riskmodels.benchmarks.hierarchical_newton import MOST_LOG_VARIANCE
 from riskmodels.benchmarks.intervals import normal_quantile
 from riskmodels.benchmarks.result import Benchmark
 from riskmodels.benchmarks.rsrr import bootstrap_effects, predicted_over_expected
@@ -20,6 +22,8 @@ __all__ = ["risk_standardise_stays"]
 
 RIDGE = 0.01  # prior standard deviation of 10 a standardised column: binds only where stays say nothing
 EDGE = 1e-9
+UNBOUNDED = 0.95 * math.exp(MOST_LOG_VARIANCE)
+UNSETTLED = 0.01  # twice the log-likelihood still to be gained: a tenth of a standard error
 
 
 def risk_standardise_stays(
@@ -63,6 +67,11 @@ def risk_standardise_stays(
     expected : ndarray, shape (stays,)
         The risk of each stay with a value in `by` at an average entity.
 
+    Raises
+    ------
+    SpecError
+        Entities have too few stays to tell how far they differ, so that ratios and intervals have no end.
+
     See Also
     --------
     riskmodels.benchmarks.benchmark_stays : for the other parameters.
@@ -87,12 +96,16 @@ def risk_standardise_stays(
         matrix, outcome, rows[by], None, ("(intercept)", *columns), quadrature_points
     )
     fit = fit_problem(likelihood, ("(intercept)", *columns), entities, RIDGE)
+    if fit.variance > UNBOUNDED or not (fit.converged or fit.gain < UNSETTLED):
+        raise _too_few(by, rows.height, len(entities))
     predicted, expected = predicted_over_expected(likelihood, fit)
     average_risk = 1 / (1 + np.exp(-(fit.coefficients[0] + matrix @ fit.coefficients[1:])))
     table = standardise(rows.with_columns(pl.Series("expected", average_risk)), entity=by)
     ratio = predicted / expected
     if intervals == "bootstrap" and n_draws > 0:
         drawn = bootstrap_effects(likelihood, fit, n_draws=n_draws, seed=seed)
+        if (drawn.variance > UNBOUNDED).mean() > 0.025:  # then that is the end of the intervals
+            raise _too_few(by, rows.height, len(entities))
         # p (draws + 1)-th order statistics: with few draws the default quantiles lie too far inside.
         lower, upper = np.quantile(drawn.ratio, [0.025, 0.975], axis=0, method="weibull")
         draws = pl.DataFrame(
@@ -126,6 +139,9 @@ def risk_standardise_stays(
         pl.Series("reliability", reliability),
     )
     frame = suppress_small_cells(frame, minimum_n=minimum_n) if suppress else unsuppressed(frame, minimum_n)
+    if suppress:  # from the curvature at an effect, and so from the reliability, the effect can be worked out
+        told = [name for name in frame.columns if name.startswith("funnel_") or name == "reliability"]
+        frame = frame.with_columns(pl.when(~pl.col("suppressed")).then(name).alias(name) for name in told)
     given = dict(metadata or {})
     frame = frame.with_columns(
         pl.lit(method).alias("method"),
@@ -162,6 +178,14 @@ def risk_standardise_stays(
         },
     )
     return made, average_risk
+
+
+def _too_few(by: str, stays: int, entities: int) -> SpecError:
+    return SpecError(
+        f"{stays:,} stays of {entities:,} entities in {by!r} cannot tell how far entities differ: ratios and "
+        "their intervals would have no end\n"
+        "Fix: benchmark by a group with more stays, or with method oe"
+    )
 
 
 def _posterior(likelihood: Any, fit: HierarchicalFit, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ adjusted expectation. Otherwise the low quality of places that serve the poor wo
 risk (ASPE's first Report to Congress on social risk, 2016, splits within from between providers likewise).
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -20,7 +21,7 @@ import polars as pl
 from riskmodels.benchmarks.hierarchical import fit_hierarchical
 from riskmodels.benchmarks.intervals import normal_quantile
 from riskmodels.benchmarks.standardise import standardise
-from riskmodels.benchmarks.suppression import suppress_parts, suppress_small_cells, unsuppressed
+from riskmodels.benchmarks.suppression import suppress_parts, suppress_small_cells, unsuppressed, withhold
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
@@ -116,7 +117,13 @@ def _levelled(values: pl.Series) -> SocialLevels:
 
 
 def social_tables(
-    rows: pl.DataFrame, levels: SocialLevels, *, by: str, name: str, suppress: bool = True
+    rows: pl.DataFrame,
+    levels: SocialLevels,
+    *,
+    by: str,
+    name: str,
+    suppress: bool = True,
+    hidden: Collection[str] = (),
 ) -> dict[str, pl.DataFrame]:
     """Return the tables ``social``, ``social_strata`` and ``social_effects``.
 
@@ -126,6 +133,8 @@ def social_tables(
         `by`, person, observed, expected (of the benchmark, without social risk).
     levels : SocialLevels
         In the order of the rows.
+    hidden : collection of str
+        Entities that the benchmark withholds: these tables do too, or it could be worked out from them.
 
     Returns
     -------
@@ -143,33 +152,45 @@ def social_tables(
     )
     adjusted, effects = _adjusted(rows, by)
     if suppress and (effects["stays"] < SMALLEST_CELL).any():  # the other levels' would give it away
-        effects = effects.with_columns(stays=pl.lit(None, dtype=effects["stays"].dtype))
+        small = pl.col("stays") < SMALLEST_CELL
+        effects = effects.with_columns(
+            *(pl.when(~small).then(name).alias(name) for name in effects.columns[2:]),
+            stays=pl.lit(None, dtype=effects["stays"].dtype),
+        )
     plain = standardise(rows, entity=by)
     own = standardise(rows.with_columns(pl.Series("expected", adjusted)), entity=by)
     share = rows.group_by(by).agg(
         pl.col("at_risk").mean().alias(f"{name}_share"), pl.col("at_risk").sum().alias("_count")
     )
-    table = suppress_small_cells(plain) if suppress else unsuppressed(plain, 1)
+    table = withhold(suppress_small_cells(plain), hidden) if suppress else unsuppressed(plain, 1)
+    parts = [
+        standardise(piece, entity=by).with_columns(pl.lit(piece["level"][0]).alias("level"))
+        for piece in rows.sort("level").partition_by("level", maintain_order=True)
+    ]
+    strata = pl.concat(parts).sort(by, "level", maintain_order=True)
+    strata = withhold(suppress_parts(strata, "level"), hidden) if suppress else unsuppressed(strata, 1)
+    counted = strata.group_by(by).agg(_counted=pl.col("n").is_not_null().all())
     figures = ("ratio", "ratio_lower", "ratio_upper")
     side = own.select(
         by, *(pl.col(column).alias(column.replace("ratio", "ratio_adjusted", 1)) for column in figures)
     )
     table = table.select(by, "n", *figures, "suppressed").join(side, on=by, maintain_order="left")
-    table = table.join(share, on=by, maintain_order="left")
+    table = table.join(share, on=by, maintain_order="left").join(counted, on=by, maintain_order="left")
     rank = pl.col(f"{name}_share").rank("min")
     group = ((rank - 1) * PEER_GROUPS / pl.len()).floor().cast(pl.Int64) + 1
     median = pl.col("ratio").median().over("peer_group")
     small = pl.col("_count").is_between(1, SMALLEST_CELL - 1) | (pl.col("n") - pl.col("_count")).is_between(
         1, SMALLEST_CELL - 1
     )
-    shown = ~(small | pl.col("n").is_null()) if suppress else pl.lit(True)
-    hidden = [f"ratio_adjusted{end}" for end in ("", "_lower", "_upper")]
+    # Where a stratum's size is withheld beside others, the share would tell it.
+    shown = ~(small | pl.col("n").is_null()) & pl.col("_counted") if suppress else pl.lit(True)
+    beside = [f"ratio_adjusted{end}" for end in ("", "_lower", "_upper")]
     table = (
         table.with_columns(group.alias("peer_group"))
         .with_columns(
             median.alias("peer_median"),
             pl.when(shown).then(pl.col(f"{name}_share")).alias(f"{name}_share"),
-            *(pl.when(pl.col("ratio").is_not_null()).then(pl.col(column)).alias(column) for column in hidden),
+            *(pl.when(pl.col("ratio").is_not_null()).then(pl.col(column)).alias(column) for column in beside),
         )
         .with_columns((pl.col("ratio") / pl.col("peer_median")).alias("ratio_to_peers"))
         .select(
@@ -177,19 +198,13 @@ def social_tables(
             "n",
             f"{name}_share",
             *figures,
-            *hidden,
+            *beside,
             "peer_group",
             "peer_median",
             "ratio_to_peers",
             "suppressed",
         )
     )
-    parts = [
-        standardise(piece, entity=by).with_columns(pl.lit(piece["level"][0]).alias("level"))
-        for piece in rows.sort("level").partition_by("level", maintain_order=True)
-    ]
-    strata = pl.concat(parts).sort(by, "level", maintain_order=True)
-    strata = suppress_parts(strata, "level") if suppress else unsuppressed(strata, 1)
     strata = strata.select(by, "level", "n", "observed", "expected", *figures, "suppressed", "note")
     return {"social": table, "social_strata": strata.sort(by, "level"), "social_effects": effects}
 

@@ -96,7 +96,7 @@ def prepare_stays(
     if task.outcome.event == "cost":
         raise SpecError(
             f"{task.name} has an amount as its outcome, and a benchmark compares events.\n"
-            "Fix: riskmodels.benchmarks.cost compares expected with actual costs."
+            f"Fix: riskmodels panel HISTORY --year YEAR --by {by} --out FILE"
         )
     cases = build_cohort(task, history, engine=engine).cases.filter(pl.col("label").is_not_null())
     if by == ATTRIBUTED:
@@ -126,7 +126,9 @@ def prepare_stays(
                 parameters=parameters,
             )
     else:
-        features = build_features(history, cases, bundle.feature_set, engine=engine)
+        features = build_features(
+            history, cases, bundle.feature_set, known_only=bundle.known_only, engine=engine
+        )
         known = bundle.predict(features.frame)
         if reference == "here":
             known, _ = recalibrate(np.log(known / (1 - known)), outcome)

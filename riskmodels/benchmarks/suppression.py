@@ -8,11 +8,13 @@ not be the only one, nor may the suppressed ones sum to less than 11: then the n
 hospitals only those without an outcome would be shown otherwise, and they would look like the best.
 """
 
+from collections.abc import Collection
+
 import polars as pl
 
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
-__all__ = ["WITHHELD", "suppress_parts", "suppress_small_cells", "unsuppressed"]
+__all__ = ["WITHHELD", "suppress_parts", "suppress_small_cells", "unsuppressed", "withhold"]
 
 WITHHELD = ("observed", "ratio", "ratio_lower", "ratio_upper", "rate", "rate_lower", "rate_upper")
 WITHHELD_TOO = ("predicted", "effect", "ratio_shrunken")  # where the frame has them
@@ -105,6 +107,25 @@ def suppress_parts(frame: pl.DataFrame, part: str, *, minimum_n: int = SMALLEST_
         pl.when((hide | hide_size) & ~pl.col("suppressed")).then(note).otherwise("note").alias("note"),
         (pl.col("suppressed") | hide | hide_size).alias("suppressed"),
     ).drop("_row", "_true_observed")
+
+
+def withhold(frame: pl.DataFrame, entities: Collection[str]) -> pl.DataFrame:
+    """Withhold the figures of entities (the first column) that are withheld elsewhere; sizes stay.
+
+    Parameters
+    ----------
+    frame : pl.DataFrame
+        What `suppress_small_cells` or `suppress_parts` returned. A table of parts whose sum would be the
+        figure that another table withholds must not show all of them.
+    """
+    hide = pl.col(frame.columns[0]).is_in(list(entities))
+    figures = [name for name in (*WITHHELD, *WITHHELD_TOO) if name in frame.columns]
+    note = pl.lit("withheld in the benchmark itself")
+    return frame.with_columns(
+        *(pl.when(~hide).then(pl.col(name)).alias(name) for name in figures),
+        pl.when(hide & ~pl.col("suppressed")).then(note).otherwise("note").alias("note"),
+        (pl.col("suppressed") | hide).alias("suppressed"),
+    )
 
 
 def unsuppressed(frame: pl.DataFrame, minimum_n: int) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from riskmodels import __version__
 from riskmodels.errors import RegistryError, did_you_mean
 from riskmodels.files import write_json
 from riskmodels.learning.bundle import ModelBundle
+from riskmodels.learning.cost_bundle import is_cost_bundle
 from riskmodels.learning.gate import Promotion, decide
 from riskmodels.learning.logged import flat, metrics_of, requirements, short, signature, synthetic_example
 from riskmodels.learning.tracking import Tracking, tracking, without_password
@@ -269,6 +270,12 @@ def _bundle_folder(folder: Path) -> Path:
     """Return the bundle inside what MLflow keeps of a model, or the folder itself."""
     if (folder / "bundle.json").is_file():
         return folder
+    if is_cost_bundle(folder):
+        raise RegistryError(
+            f"{folder} is a model of expected cost, and it has no risk to score.\n"
+            f"Fix: riskmodels panel HISTORY --year YEAR --model {folder} --out FILE, or in Python "
+            "riskmodels.learning.cost_bundle.CostBundle.load(FOLDER).predict(features)"
+        )
     inside = sorted(folder.rglob("bundle.json"))
     if len(inside) != 1:
         raise RegistryError(f"{folder} is no model of riskmodels: it holds no bundle.json")

@@ -18,6 +18,12 @@ MOST_HOSPITALS = 30
 MOST_PAID = 18
 BENCHMARK_COLUMNS = ("n", "observed", "expected", "ratio", "ratio_lower", "ratio_upper")
 
+OBSERVED = "Observed outcomes of each hospital against what is expected of patients like its own."
+PREDICTED = (
+    "Risk-standardised: outcomes predicted with each hospital's own effect, which is drawn to the average "
+    "where stays are few, over those expected of the same patients at an average hospital."
+)
+
 
 def withhold(benchmark: pl.DataFrame) -> pl.DataFrame:
     """Empty the figures of hospitals with a small cell, whoever made the benchmark.
@@ -62,7 +68,8 @@ def benchmark_view(benchmark: pl.DataFrame, metadata: Mapping[str, Any]) -> dict
     half = MOST_HOSPITALS // 2
     chosen = shown if shown.height <= MOST_HOSPITALS else pl.concat([shown.head(half), shown.tail(half)])
     with_rate = "rate" in shown.columns
-    ratio = "Predicted over expected" if "predicted" in shown.columns else "Observed over expected"
+    predicted = "predicted" in shown.columns
+    ratio = "Predicted over expected" if predicted else "Observed over expected"
     rows = [
         {
             "entity": row[entity],
@@ -77,6 +84,8 @@ def benchmark_view(benchmark: pl.DataFrame, metadata: Mapping[str, Any]) -> dict
         for row in chosen.to_dicts()
     ]
     return {
+        "ratio": "Predicted/expected" if predicted else "Observed/expected",
+        "lead": PREDICTED if predicted else OBSERVED,
         "entities": benchmark.height,
         "shown": shown.height,
         "suppressed": benchmark.height - shown.height,

@@ -200,6 +200,53 @@ class TestPeriods:
             period_tables(stays, period=period)
 
 
+def test_an_entity_withheld_in_the_benchmark_is_withheld_beside_it() -> None:
+    """Both periods of one that was hidden for another's sake would add up to what is hidden."""
+    stays = stays_of()
+    names = ["H07"]
+    periods = period_tables(stays, n_draws=5, hidden=names)
+    social = social_tables(stays, levels_of(stays), by="facility_id", name="dual", hidden=names)
+    for table in (periods["periods"], social["social"], social["social_strata"]):
+        row = table.filter(pl.col("facility_id") == "H07")
+        assert row.select("ratio", "ratio_lower").null_count().row(0) == (row.height,) * 2
+        assert table["ratio"].null_count() < table.height / 2
+    assert periods["changes"].filter(pl.col("facility_id") == "H07")["change"].to_list() == [None]
+    open_ones = period_tables(stays, n_draws=5)["periods"].filter(pl.col("facility_id") == "H07")
+    assert open_ones["ratio"].null_count() == 0
+
+
+def test_a_share_is_withheld_where_it_would_tell_a_stratum() -> None:
+    """One entity has 4 stays at risk; the next smaller stratum goes with it, and both shares."""
+    stays = stays_of()
+    first = pl.int_range(pl.len()).over("facility_id") < 4
+    stays = stays.with_columns(
+        dual=pl.when(pl.col("facility_id") == "H00").then(first).otherwise(pl.col("dual"))
+    )
+    found = social_tables(stays, levels_of(stays), by="facility_id", name="dual")
+    counted = found["social_strata"].filter(pl.col("n").is_null())["facility_id"].unique().sort().to_list()
+    hidden = found["social"].filter(pl.col("dual_share").is_null())["facility_id"].to_list()
+    assert len(hidden) >= 2
+    assert "H00" in hidden
+    assert set(counted) <= set(hidden)
+
+
+def test_a_level_of_few_stays_has_no_effect_to_show() -> None:
+    stays = stays_of().with_columns(dual=pl.int_range(pl.len()) < 6)
+    effects = social_tables(stays, levels_of(stays), by="facility_id", name="dual")["social_effects"]
+    assert effects["stays"].null_count() == 2
+    assert effects.filter(pl.col("level") == "yes")["log_odds"].to_list() == [None]
+
+
+def test_a_change_of_few_outcomes_over_all_is_withheld() -> None:
+    """7 outcomes in a year over all entities: the overall rates would tell them."""
+    stays = stays_of()
+    late = pl.col("index_time") >= datetime(2023, 1, 1)
+    nth = pl.col("observed").cum_sum().over(late)
+    stays = stays.with_columns(observed=pl.when(late & (nth > 7)).then(0).otherwise("observed"))
+    changes = period_tables(stays, n_draws=5)["changes"]
+    assert changes.filter(pl.col("facility_id") == "(all)")["change"].to_list() == [None]
+
+
 def test_parts_of_a_whole_hide_each_other() -> None:
     """An entity's single small part would be its total less the others: the smallest of them goes with it."""
     from riskmodels.benchmarks import standardise

@@ -13,6 +13,7 @@ from riskmodels.benchmarks.attribution import attribute, given_attribution
 from riskmodels.benchmarks.completion import completion_of_years, completion_pattern
 from riskmodels.benchmarks.credibility import buhlmann_straub, limited_fluctuation
 from riskmodels.benchmarks.panel import panel_benchmark
+from riskmodels.benchmarks.panel_frames import panel_by_category
 from riskmodels.benchmarks.panel_math import PersonYears, cells_of, expect, trend_table
 from riskmodels.cli import main
 from riskmodels.datasets import simulate
@@ -300,3 +301,24 @@ def test_the_command_writes_what_pay_reads(history: Path, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     assert "2023 against [2022] by facility_id" in done.output
     assert read_benchmark(tmp_path / "p.csv").metadata["n_draws"] == 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "hidden"),
+    [((40, 5, 0), 2), ((40, 3, 4), 3), ((40, 20, 30), 0), ((40, 8, 9), 2)],
+    ids=["one beside an empty one", "two that sum to seven", "none small", "two that sum to 17"],
+)
+def test_small_categories_cannot_be_worked_out_from_the_panel(sizes: tuple[int, ...], hidden: int) -> None:
+    """The panel's own figures are shown: a small category is never alone withheld, nor with a small sum."""
+    category = np.repeat(np.arange(3), sizes)
+    one = np.ones(len(category))
+    data = PersonYears(
+        pl.Series(["P"]), (2022, 2023), ("a", "b", "c"), np.zeros(2 * len(one), dtype=int),
+        np.repeat([0, 1], len(one)), np.tile(category, 2), np.tile(one, 2), np.tile(12 * one, 2),
+        np.tile(one, 2), np.tile(np.arange(len(one)), 2),
+    )  # fmt: skip
+    best = expect(cells_of(data), [1.0], np.ones(1))
+    frame = panel_by_category(data, best, "panel", np.array([True]))
+    assert frame["n"].null_count() == hidden
+    assert frame["observed_pmpm"].null_count() == hidden
+    assert panel_by_category(data, best, "panel", np.array([True]), suppress=False)["n"].null_count() == 0

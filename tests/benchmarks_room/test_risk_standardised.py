@@ -214,3 +214,26 @@ def test_hospitals_that_differ_by_chance_alone_are_all_average() -> None:
     assert made.frame["ratio"].std() < 0.05  # type: ignore[operator]
     assert (made.frame["ratio_upper"] > 1).all()
     assert (made.frame["ratio_lower"] < 1).all()
+
+
+def test_entities_of_single_stays_are_refused() -> None:
+    """Single stays do not tell how far entities differ; the upper limits would be in the hundreds."""
+    rng = np.random.default_rng(0)
+    stays = pl.DataFrame(
+        {
+            "facility_id": np.arange(600).astype(str), "person": np.arange(600),
+            "observed": (rng.random(600) < 0.15).astype(int), "expected": rng.uniform(0.1, 0.2, 600),
+        }
+    )  # fmt: skip
+    with pytest.raises(SpecError, match="cannot tell how far entities differ"):
+        risk_standardise_stays(stays, n_draws=10, suppress=False, minimum_n=1)
+
+
+def test_what_an_effect_can_be_worked_out_from_is_withheld_with_it() -> None:
+    """Reliability is the curvature at the effect; with n and expected it gives a small count away."""
+    stays, _ = stays_of(4, entities=12, rows=900)
+    frame = risk_standardise_stays(stays, n_draws=3)[0].frame
+    hidden = frame.filter(pl.col("suppressed") & pl.col("n").is_not_null())
+    assert hidden.height >= 2
+    told = hidden.select("reliability", pl.selectors.starts_with("funnel_"))
+    assert told.null_count().row(0) == (hidden.height,) * told.width
