@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from riskmodels.cohorts.admissions import admission_rules, at_admission, one_a_year
-from riskmodels.cohorts.coverage import covered_spans, span_around, status_on
+from riskmodels.cohorts.coverage import covered_on, covered_spans, span_around, status_on
 from riskmodels.cohorts.eligibility import apart, eligibility
 from riskmodels.cohorts.hospital_cohorts import cancer_without_surgery, in_cohort
 from riskmodels.cohorts.labels import CASES, label_cases
@@ -44,7 +44,7 @@ def shard_cases(
     as_of : datetime, optional
         The instant that the history is seen from; labels whose follow-up and run-out end later are censored.
     observed_until : date, optional
-        For tasks that ask for no coverage: the last day that the data cover.
+        The last day that the data tell about: no label needs a day after it.
     index_date : date, optional
         For tasks over a population: the only index date, in place of the task's.
 
@@ -108,7 +108,9 @@ def shard_cases(
     if task.index.one_a_year:
         stays = stays.filter(one_a_year(stays))
         steps.append(("one a person and calendar year", stays.height))
-    cases = label_cases(stays, task, as_of).sort("person", "index_time", "admission_time", "index_id")
+    cases = label_cases(stays, task, as_of, observed_until).sort(
+        "person", "index_time", "admission_time", "index_id"
+    )
     if task.index.event == "admission":  # how long the stay lasted is not known yet
         cases = cases.with_columns(length_of_stay=pl.lit(None, pl.Int32))
     if require_follow_up:
@@ -129,6 +131,8 @@ def _watch(
         first_day = pl.col("admitted") - pl.duration(days=task.look_back.days)
         stays = span_around(stays, spans, first_day)
         through = pl.col("covered_until") >= pl.col("discharged")
+        if task.look_back.max_gap_days:  # nobody knows on the day whether coverage will come back
+            through &= covered_on(stays, shard.coverage, pl.col("discharged"))
         return stays.with_columns(covered_until=pl.when(through).then("covered_until"))
     if observed_until is None:
         last = shard.encounter["end"].max() if as_of is None else as_of - timedelta(microseconds=1)

@@ -107,7 +107,7 @@ def build_cohort(
     task = load_task(task)
     as_of = None if history.as_of is None else _instant(history.as_of)
     watched = task.look_back.require_coverage and task.index.event != "date"
-    observed_until = None if watched else _last_day(history, as_of)
+    observed_until = _last_day(history, as_of, covered=watched)
     found = (engine or LocalEngine()).run(
         _ShardCohort(task, history, require_follow_up, as_of, observed_until),
         dict.fromkeys(range(history.n_shards)),
@@ -138,12 +138,13 @@ def build_cohort(
     return Cohort(cases, attrition, task)
 
 
-def _last_day(history: History, as_of: datetime | None) -> date | None:
-    """Return the last day of the data: that before `as_of`, or the last on which an encounter ended."""
+def _last_day(history: History, as_of: datetime | None, *, covered: bool) -> date | None:
+    """Return the last day of the data: before `as_of`, else the last covered one or the last encounter's."""
     if as_of is not None:
         return (as_of - timedelta(microseconds=1)).date()
-    last = history.table("encounter").select(pl.col("end").max()).collect().item()
-    return None if last is None else last.date()
+    table, column = ("coverage", "end_date") if covered else ("encounter", "end")
+    last = history.table(table).select(pl.col(column).max()).collect().item()
+    return last.date() if isinstance(last, datetime) else last
 
 
 def _instant(moment: date | datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-__all__ = ["covered_spans", "span_around", "status_on"]
+__all__ = ["covered_on", "covered_spans", "span_around", "status_on"]
 
 FLAGS = ("dual", "orig_disability", "esrd")
 
@@ -65,6 +65,18 @@ def span_around(cases: pl.DataFrame, spans: pl.DataFrame, day: pl.Expr) -> pl.Da
     return joined.with_columns(covered_until=pl.when(covers).then("span_end")).drop(
         "case", "day", "span_start", "span_end"
     )
+
+
+def covered_on(cases: pl.DataFrame, coverage: pl.DataFrame, day: pl.Expr) -> pl.Series:
+    """Return for each case whether a span covers a day; no gap is overlooked.
+
+    Parameters
+    ----------
+    day : Expr
+        The day, of type Date, in terms of `cases`.
+    """
+    around = span_around(cases.select("person", day=day), covered_spans(coverage), pl.col("day"))
+    return around["covered_until"].is_not_null()
 
 
 def status_on(cases: pl.DataFrame, coverage: pl.DataFrame, day: pl.Expr) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """The columns of index cases, and the label of a case from what was seen in its follow-up."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 
@@ -36,8 +36,14 @@ CASES: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def label_cases(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.DataFrame:
-    """Add the follow-up, the outcome within it and the label; return the columns of `CASES`."""
+def label_cases(
+    stays: pl.DataFrame, task: Task, as_of: datetime | None, observed_until: date | None = None
+) -> pl.DataFrame:
+    """Add the follow-up, the outcome within it and the label; return the columns of `CASES`.
+
+    No label needs a day after `observed_until`, nor a run-out that goes beyond `as_of`: for those who died
+    in the follow-up too, or the latest cases with a label would be the dead alone.
+    """
     rule = task.follow_up
     discharged, covered_until = pl.col("discharged"), pl.col("covered_until")
     horizon = discharged + pl.duration(days=rule.last_day)
@@ -50,12 +56,13 @@ def label_cases(stays: pl.DataFrame, task: Task, as_of: datetime | None) -> pl.D
     outcome = pl.col("outcome_time").is_not_null()
 
     unknown = covered_until < pl.col("needed_until")
+    if observed_until is not None:
+        unknown |= horizon > observed_until
     if rule.coverage_lost == "event_counts":
         unknown &= ~(pl.col("outcome_time").dt.date() <= covered_until).fill_null(False)
     if rule.death == "censored":
         unknown |= pl.col("died") & ~outcome
     if as_of is not None:
-        # To the horizon for the dead too: else the latest cases with a label would be those who died.
         complete = horizon + pl.duration(days=1 + rule.runout_days)
         unknown |= complete.cast(_TIME) > as_of
     watched_until = pl.min_horizontal("needed_until", "covered_until") + pl.duration(days=1)

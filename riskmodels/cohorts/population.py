@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from riskmodels.cohorts.costs import add_costs
-from riskmodels.cohorts.coverage import covered_spans, span_around, status_on
+from riskmodels.cohorts.coverage import covered_on, covered_spans, span_around, status_on
 from riskmodels.cohorts.events import EVENTS
 from riskmodels.cohorts.labels import label_cases, whole_years
 from riskmodels.cohorts.outcomes import next_start
@@ -69,6 +69,8 @@ def population_cases(
         spans = covered_spans(shard.coverage, task.look_back.max_gap_days)
         first_day = pl.col("discharged") - pl.duration(days=task.look_back.days)
         cases = span_around(cases, spans, first_day).filter(pl.col("covered_until") >= day_before)
+        if task.look_back.max_gap_days:  # nobody knows on the day whether coverage will come back
+            cases = cases.filter(covered_on(cases, shard.coverage, day_before))
         steps.append((f"covered on the {task.look_back.days} days before the date", cases.height))
         if index_date is None:  # a scoring job does not know yet who is covered on its day
             cases = cases.filter(pl.col("covered_until") >= pl.col("discharged"))

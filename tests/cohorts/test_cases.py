@@ -1,12 +1,12 @@
 """What a table of whole days cannot show: times of day, the options of a task, and the view as of a date."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 import pytest
-from cohort_histories import Patient, day, instant, make_shard
+from cohort_histories import DAY_0, Patient, day, instant, make_shard
 
 from riskmodels.cohorts import CASES, Task, load_task, shard_cases
 from riskmodels.errors import SpecError
@@ -204,6 +204,30 @@ def test_without_coverage_patients_are_watched_to_the_last_day_of_the_data() -> 
     assert labels(patient, task, observed_until=day(34)) == [None]
     assert labels(patient, task, observed_until=day(35)) == [0]
     assert labels(patient, task) == [None], "nothing is known after the only stay"
+
+
+@pytest.mark.parametrize("name", ["readmission-30d", "mortality-30d"])
+def test_no_label_needs_a_day_after_the_data_not_even_of_the_dead(name: str) -> None:
+    """Else the labels of the last month would be those of the dead alone: all positive, for mortality."""
+    dead = Patient(death=20, covered=[(-400, 20)]).stay(0, 5)
+    horizon = 35 if name == "readmission-30d" else 30
+    assert labels(dead, load_task(name), observed_until=day(horizon - 1)) == [None]
+    assert labels(dead, load_task(name), observed_until=day(horizon)) == [int(name == "mortality-30d")]
+
+
+def test_a_gap_that_is_overlooked_is_not_one_that_holds_the_discharge() -> None:
+    """Whether coverage comes back is not known on the day: a scoring job would not have the case."""
+    task = with_look_back(max_gap_days=5)
+    assert labels(Patient(covered=[(-400, 3), (7, 200)]).stay(0, 5), task) == []
+    assert labels(Patient(covered=[(-400, 3)]).stay(0, 5), task) == []
+    assert labels(Patient(covered=[(-400, 5), (8, 200)]).stay(0, 5), task) == [0]
+    population = load_task("admission-12m")
+    population = replace(population, look_back=replace(population.look_back, max_gap_days=5))
+    new_year = (date(2024, 1, 1) - DAY_0).days
+    for last, expected in ((new_year - 1, 1), (new_year - 2, 0)):
+        patient = Patient(covered=[(new_year - 400, last), (last + 4, new_year + 400)])
+        cases = cases_of(patient, population, index_date=date(2024, 1, 1))
+        assert cases.height == expected
 
 
 def test_an_outcome_before_coverage_was_lost_may_count_if_the_task_says_so() -> None:

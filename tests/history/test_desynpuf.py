@@ -133,6 +133,20 @@ def test_segments_of_a_claim_are_one_stay(synpuf, rows):
     assert history.table("event").filter(pl.col("code") == "OTHER").collect().is_empty()
 
 
+def test_a_diagnosis_in_a_field_for_procedures_is_left_out(synpuf):
+    """What is no ICD-9-CM procedure, or more often a diagnosis in the file, is counted and left out."""
+    rows = [
+        {**STAY, "CLM_ID": "1", "ICD9_DGNS_CD_2": "5849", "ICD9_PRCDR_CD_1": "5849"},
+        {**STAY, "CLM_ID": "2", "ICD9_DGNS_CD_2": "5849", "ICD9_PRCDR_CD_1": "41401"},
+        {**STAY, "CLM_ID": "3", "ICD9_DGNS_CD_2": "0066", "ICD9_PRCDR_CD_1": "0066"},
+        {**STAY, "CLM_ID": "4", "ICD9_DGNS_CD_2": "", "ICD9_PRCDR_CD_1": "V4582"},
+    ]
+    history = ingested(synpuf(inpatient=rows))
+    procedures = history.table("event").filter(pl.col("kind") == "procedure").collect()
+    assert procedures.select("encounter_id", "code").rows() == [("3", "0066")]
+    assert history.manifest.dropped == {"event": {"a diagnosis code in a field for procedures": 3}}
+
+
 def test_a_stay_without_admission_date_starts_with_its_claim(synpuf):
     """Without admission and discharge dates the dates of the claim count."""
     history = ingested(synpuf(inpatient=[{**STAY, "CLM_ADMSN_DT": "", "NCH_BENE_DSCHRG_DT": ""}]))
@@ -419,11 +433,12 @@ def sample1(shared_data, tmp_path_factory):
 
 
 def test_sample_1_has_its_published_counts(sample1):
-    """116,352 beneficiaries and 66,705 claims (66,773 rows) of 37,780 patients, none left out."""
+    """116,352 beneficiaries and 66,705 claims (66,773 rows) of 37,780 patients; of codes, misplaced ones."""
     assert sample1.manifest.rows["person"] == 116_352
     assert sample1.manifest.rows["encounter"] == 66_705
     assert sample1.table("encounter").select(pl.col("person_id").n_unique()).collect().item() == 37_780
-    assert sample1.manifest.dropped == sample1.manifest.noted == {}
+    assert sample1.manifest.dropped == {"event": {"a diagnosis code in a field for procedures": 58_590}}
+    assert sample1.manifest.noted == {}
 
 
 def test_payments_are_those_of_the_beneficiary_summaries(sample1, shared_data):
@@ -465,4 +480,5 @@ def test_the_subset_with_outpatient_claims(subset):
     assert dict(kinds.rows()) == {"inpatient": 948, "emergency": 882, "outpatient": 10_086}
     assert subset.manifest.rows["person"] == 1596
     # Two claims are there with their second segment alone, which has no dates.
-    assert subset.manifest.dropped == {"encounter": {"no start": 2}, "event": {"no time": 2}}
+    misplaced = {"a diagnosis code in a field for procedures": 754}
+    assert subset.manifest.dropped == {"encounter": {"no start": 2}, "event": {"no time": 2, **misplaced}}

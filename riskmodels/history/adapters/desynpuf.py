@@ -111,12 +111,10 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
 }
 DIAGNOSES = ("diagnosis", "ICD9CM")
-INSTITUTIONAL_CODES = (
-    ("ADMTNG_ICD9_DGNS_CD", 0, *DIAGNOSES),
-    ("ICD9_DGNS_CD_", 10, *DIAGNOSES),
-    ("ICD9_PRCDR_CD_", 6, "procedure", "ICD9PCS"),
-    ("HCPCS_CD_", 45, "procedure", "HCPCS"),
-)
+DIAGNOSIS_LISTS = (("ADMTNG_ICD9_DGNS_CD", 0, *DIAGNOSES), ("ICD9_DGNS_CD_", 10, *DIAGNOSES))
+PROCEDURE_LISTS = (("ICD9_PRCDR_CD_", 6, "procedure", "ICD9PCS"),)
+LINE_LISTS = (("HCPCS_CD_", 45, "procedure", "HCPCS"),)
+MISPLACED = "a diagnosis code in a field for procedures"
 STAY_END = ("NCH_BENE_DSCHRG_DT", "CLM_THRU_DT")
 BATCH_ROWS = 50_000
 
@@ -125,7 +123,7 @@ class DeSynpuf:
     """CMS Linkable 2008-2010 Medicare DE-SynPUF: synthetic beneficiaries, ICD-9 claims of three years."""
 
     name = "desynpuf"
-    version = 3
+    version = 4
     description = "CMS DE-SynPUF 2008-2010 CSV files as published, any number of samples"
 
     def find(self, source: Path) -> list[SourceFile]:
@@ -212,21 +210,39 @@ def _claims(file: SourceFile) -> Iterator[Part]:
     inpatient = file.table == "inpatient"
     columns = STAY_END if inpatient else STAY_END[1:]
     rows, later = [], []
+    done: list[pl.DataFrame] = []
+    told: list[pl.DataFrame] = []
     for batch in read_csv(file.path, FIELDS[file.table], batch_rows=BATCH_ROWS):
         rows.append(run(tables.claim_rows, batch, inpatient=inpatient).collect())
         later.append(batch.filter(pl.col("CLM_THRU_DT").is_null()))
-        dated = batch.filter(pl.col("CLM_THRU_DT").is_not_null())
-        yield Part("event", _codes(run(tables.with_end, dated, *columns)), file.name)
+        dated = run(tables.with_end, batch.filter(pl.col("CLM_THRU_DT").is_not_null()), *columns)
+        yield from _coded(file, dated, done, told)
     encounters = run(tables.encounters, pl.concat(rows), inpatient=inpatient).collect()
     yield Part("encounter", encounters, file.name)
     undated = pl.concat(later)
     if undated.height:
-        yield Part("event", _codes(run(tables.with_end_of_claim, undated, encounters)), file.name)
+        claims = run(tables.with_end_of_claim, undated, encounters)
+        yield from _coded(file, claims, done, told)
+    procedures = pl.concat(done)
+    kept = run(tables.procedures_alone, procedures, pl.concat(told)).collect()
+    yield Part("event", kept, file.name, {MISPLACED: procedures.height - kept.height})
 
 
-def _codes(
-    claims: pl.LazyFrame, lists: tuple[tuple[str, int, str, str], ...] = INSTITUTIONAL_CODES
-) -> pl.LazyFrame:
+def _coded(
+    file: SourceFile, claims: pl.LazyFrame, done: list[pl.DataFrame], told: list[pl.DataFrame]
+) -> Iterator[Part]:
+    """Yield diagnoses and lines of claims.
+
+    What is in the fields for procedures goes to `done`, how often each code is a diagnosis to `told`.
+    """
+    diagnoses = _codes(claims, DIAGNOSIS_LISTS).collect()
+    told.append(diagnoses.group_by("code").len())
+    done.append(_codes(claims, PROCEDURE_LISTS).collect())
+    yield Part("event", diagnoses, file.name)
+    yield Part("event", _codes(claims, LINE_LISTS), file.name)
+
+
+def _codes(claims: pl.LazyFrame, lists: tuple[tuple[str, int, str, str], ...]) -> pl.LazyFrame:
     return run(tables.claim_codes, claims, lists=lists)
 
 

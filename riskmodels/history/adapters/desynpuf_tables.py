@@ -17,6 +17,7 @@ __all__ = [
     "claim_rows",
     "encounters",
     "fills",
+    "procedures_alone",
     "with_end",
     "with_end_of_claim",
 ]
@@ -25,6 +26,7 @@ Frame = nw.LazyFrame[Any]
 
 ED_VISITS = ("99281", "99282", "99283", "99284", "99285")  # CPT: emergency department visit, levels 1 to 5
 MASKED = ("OTHER", "OTH")  # what CMS wrote in place of rare codes
+PROCEDURE = r"^[0-9]{2,4}$"
 CARRIER_LINES = 13
 SEGMENT_LINES = 45
 
@@ -144,6 +146,26 @@ def claim_codes(claims: Frame, *, lists: tuple[tuple[str, int, str, str], ...]) 
                 )
             )
     return nw.concat(pieces)
+
+
+def procedures_alone(procedures: Frame, diagnoses: Frame) -> Frame:
+    """Return the procedures of a claims file without the diagnosis codes that stand among them.
+
+    Left out is what does not look like a procedure of ICD-9-CM volume 3, and a code that the file has more
+    often as a diagnosis than as a procedure: 4019 is hypertension there, not an operation on a lymph node.
+
+    Parameters
+    ----------
+    procedures : table event
+        As `claim_codes` gives it.
+    diagnoses : code, len
+        How often each code is a diagnosis; a code may be there more than once.
+    """
+    shaped = procedures.filter(nw.col("code").str.contains(PROCEDURE))
+    done = shaped.group_by("code").agg(nw.len().alias("done"))
+    told = diagnoses.group_by("code").agg(nw.col("len").sum().alias("told"))
+    diagnosed = done.join(told, on="code", how="inner").filter(nw.col("told") > nw.col("done"))
+    return shaped.join(diagnosed.select("code"), on="code", how="anti")
 
 
 def carrier_encounters(claims: Frame) -> Frame:
