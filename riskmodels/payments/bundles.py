@@ -146,8 +146,8 @@ class Bundle(Program):
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the reconciliation of one participant."""
         row = settlement.frame.row(by_predicate=pl.col("participant_id") == entity, named=True)
-        lines = [Line("Episodes")]
-        for part in settlement.detail.filter(participant_id=entity).iter_rows(named=True):
+        lines, parts = [Line("Episodes")], settlement.detail.filter(participant_id=entity)
+        for part in parts.iter_rows(named=True):
             place = where(part["source_file"], part["source_line"])
             text = f"target {dollars(part['target'])}, cost {dollars(part['winsorised_cost'])}"
             lines.append(
@@ -155,12 +155,15 @@ class Bundle(Program):
             )
         lines += [
             Line("Reconciliation"),
-            Line("target", dollars(row["target"])),
-            Line("cost, winsorised", dollars(row["cost"])),
-            Line("raw reconciliation", dollars(row["raw_reconciliation"])),
+            Line("target", dollars(row["target"]),
+                 *self.target_formula(row, float(parts["target"].sum()), rules)),
+            Line("cost, winsorised", dollars(row["cost"]), "sum of the episodes"),
+            Line("raw reconciliation", dollars(row["raw_reconciliation"]),
+                 f"{dollars(row['target'])} − {dollars(row['cost'])}" if row["raw_reconciliation"] else ""),
             Line("composite quality score", number(row["composite_quality_score"])),
             *(Line(name.replace("_", " "), str(row[name])) for name in _EXTRA if name in row),
-            Line("after the quality adjustment", dollars(row["adjusted_reconciliation"])),
+            Line("after the quality adjustment", dollars(row["adjusted_reconciliation"]),
+                 *self.quality_formula(row, rules)),
             Line("limit", dollars(row["limit"]), _share(row["limit"], row["target"]),
                  rules.cite("stop_gain" if row["payment"] >= 0 else "stop_loss")),
             Line("reconciliation payment" if row["payment"] >= 0 else "repayment", dollars(row["payment"])),
@@ -169,6 +172,18 @@ class Bundle(Program):
                                    for name in settlement.used)]  # fmt: skip
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
         return Audit(f"{rules.title}: {entity}", tuple(lines), rules.unverified(settlement.used))
+
+    def target_formula(self, row: Mapping[str, Any], prices: float, rules: Rules) -> tuple[str, str]:
+        """Return how the target follows from the sum of the episodes' prices, and the source of the rule."""
+        return "sum of the episodes", ""
+
+    def quality_formula(self, row: Mapping[str, Any], rules: Rules) -> tuple[str, str]:
+        """Return how the quality score moves the reconciliation, and the source of the rule."""
+        effect, raw = rules["quality_effect"], row["raw_reconciliation"]
+        loss = effect["loss"] if "loss" in effect else effect["loss_2" if row["track"] == "2" else "loss_3"]
+        score = f"{number(row['composite_quality_score'])} / 100"
+        factor = f"{percent(effect['gain'])} × (1 − {score})" if raw > 0 else f"{percent(loss)} × {score}"
+        return f"{dollars(raw)} × (1 − {factor})", rules.cite("quality_effect")
 
     def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
         """Return how much costs have to change for neither payment nor repayment, in all and an episode."""

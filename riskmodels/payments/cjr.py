@@ -1,10 +1,11 @@
 """Comprehensive Care for Joint Replacement (42 CFR 510): hip and knee replacement episodes."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
+from riskmodels.payments.audit import dollars, percent
 from riskmodels.payments.bundle_quality import joint_replacement_score
 from riskmodels.payments.bundles import Bundle
 from riskmodels.payments.reading import Table
@@ -47,6 +48,16 @@ class JointReplacement(Bundle):
         score, used = joint_replacement_score(table, rules)
         ids = table.identifiers(table.column("participant_id"))
         return pl.DataFrame({"participant_id": ids, "composite_quality_score": score}), used
+
+    def target_formula(self, row: Mapping[str, Any], prices: float, rules: Rules) -> tuple[str, str]:
+        """Return the prices less the discount of the quality category."""
+        name = "payment_discount" if row["raw_reconciliation"] > 0 else "repayment_discount"
+        discount = percent(rules[name][row["quality_category"]])
+        return f"{dollars(prices)} × (1 − {discount}), quality {row['quality_category']}", rules.cite(name)
+
+    def quality_formula(self, row: Mapping[str, Any], rules: Rules) -> tuple[str, str]:
+        """Return that quality has moved the discount already."""
+        return "quality is in the discount", ""
 
     def reconcile(self, totals: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, tuple[str, ...]]:
         """Take the discounts of the quality category and set the limits of the year."""

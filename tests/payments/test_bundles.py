@@ -1,5 +1,6 @@
 """Bundled payments: BPCI Advanced, TEAM, CJR, and episodes from claims."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,27 @@ def test_bpci_advanced(settle: Settle, cost: float, score: float, adjusted: floa
     row = result.frame.row(0, named=True)
     assert (row["adjusted_reconciliation"], row["payment"]) == pytest.approx((adjusted, payment))
     assert result.unverified == ()
+
+
+@pytest.mark.parametrize("cost", [900_000.0, 1_300_000.0])
+@pytest.mark.parametrize(
+    ("program", "year", "score", "more"),
+    [("bpci-advanced", 2020, 80, {}), ("team", 2026, 80, {"track": 3}), ("team", 2027, 60, {"track": 2}),
+     ("cjr", 2018, 14.25, {})],
+)  # fmt: skip
+def test_an_audits_dollars_follow_from_its_formulas(
+    settle: Settle, program: str, year: int, score: float, more: dict[str, int], cost: float
+) -> None:
+    payment = settle(program, year, [(500_000, cost / 2)] * 2, score, **more)
+    lines = {line.label: line for line in payment.audit("P").lines}
+    checked = 0
+    for label in ("target", "raw reconciliation", "after the quality adjustment"):
+        terms = re.sub(r"([\d.]+)%", r"(\1/100)", re.sub(r", quality \w+|[$,]", "", lines[label].formula))
+        terms = terms.replace("×", "*").replace("−", "-")
+        if re.fullmatch(r"[-+*/(). \d]+", terms):
+            assert eval(terms) == pytest.approx(float(re.sub(r"[$,]", "", lines[label].value)))
+            checked += 1
+    assert checked == 2
 
 
 def test_costs_are_winsorised_and_disaster_episodes_above_target_are_left_out(tmp_path: Path) -> None:
