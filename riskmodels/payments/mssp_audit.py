@@ -91,8 +91,7 @@ def losses_lines(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]
     rate, limit, generated = row["final_loss_rate"], row["loss_limit"], row["generated_savings_losses"]
     lines = [
         Line("Shared losses"),
-        Line("final loss rate", percent(rate, 6), f"quality score {percent(row['quality_score'])}",
-             rules.cite("loss_rule")),
+        Line("final loss rate", percent(rate, 6), _loss_formula(row, rules), rules.cite("loss_rule")),
         Line("shared losses", dollars(row["shared"]), f"{dollars(generated)} × {percent(rate, 6)}"),
         Line("after the limit", dollars(row["limited"]), f"at most {dollars(limit)}",
              rules.cite("loss_limit_track_1_plus" if row["track"] == "1+" else "loss_limit")),
@@ -105,3 +104,15 @@ def losses_lines(row: Mapping[str, Any], rules: Rules, place: str) -> list[Line]
         lines.append(Line("offset", percent(rules["loss_offset"]), source=rules.cite("loss_offset")))
     lines.append(Line("disaster adjustment", dollars(row["disaster_adjustment"]), source=place))
     return lines
+
+
+def _loss_formula(row: Mapping[str, Any], rules: Rules) -> str:
+    """Return how track and quality make the rate at which losses are shared."""
+    track = row["track"]
+    if rules["loss_rule"][track] == "fixed":
+        return "fixed for the track"
+    floor, ceiling = percent(rules["loss_floor"][track]), percent(rules["loss_ceiling"][track])
+    if row["met_standard"] is False and not row["met_alternative"]:
+        return f"{ceiling}, since the quality standard is not met"
+    share = f"{percent(row['maximum_share'])} × {percent(row['quality_score'])}"
+    return f"1 − {share}, at least {floor} and at most {ceiling}"

@@ -7,6 +7,7 @@ draws beside them.
 """
 
 import csv
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import DataError, SpecError
+from riskmodels.payments.audit import Audit
 from riskmodels.payments.drawn import Drawn, draws_beside, factors_of
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.reading import Table, read_table
@@ -45,14 +47,34 @@ def is_panel(path: Path) -> bool:
         return set(_MARKS) <= set(next(csv.reader(handle), []))
 
 
+_FIGURES = {"ABtotBnchmk": "expected", "ABtotExp": "observed", "tot_cost_care": "observed",
+            "tot_cost_care_net": "observed", "final_benchmark": "expected"}  # fmt: skip
+_COMPANION = {
+    "track": "Current_Track", "quality_score": "QualScore", "minimum_savings_rate": "MinSavPerc",
+    "met_qps": "Met_QPS", "met_altqps": "Met_AltQPS", "revenue_category": "Rev_Exp_Cat",
+    "start_date": "Current_Start_Date",
+}  # fmt: skip
+"""Columns of the companion file, and their names in CMS's public use file."""
+
+
+def _source(source: str, entity: str, acos: str) -> str:
+    """Return where an input stands in the benchmark or its companion, for a place in the program's layout."""
+    place = re.fullmatch(r"([^,]+), line \d+, column (\w+)", source)
+    if place is None:
+        return source
+    file, column = place[1], place[2]
+    if column in _FIGURES:
+        return f"{file}, aco_id {entity}, column {_FIGURES[column]}"
+    names = {published: name for name, published in _COMPANION.items()}
+    name = "risk_arrangement" if column == "risk_arrangement" else names.get(column)
+    return f"{acos}, column {name}" if name else ""
+
+
 def _mssp(panels: pl.DataFrame, given: Table, ids: pl.Series, year: int) -> pl.DataFrame:
     """Return the panels under the names of CMS's public use file."""
-    names = {"track": "Current_Track", "quality_score": "QualScore", "minimum_savings_rate": "MinSavPerc",
-             "met_qps": "Met_QPS", "met_altqps": "Met_AltQPS", "revenue_category": "Rev_Exp_Cat",
-             "start_date": "Current_Start_Date"}  # fmt: skip
     if given.find("track") is None:
         raise DataError("no column says the ACOs' track", file=given.path, column="track")
-    extra = {new: given.text(column) for old, new in names.items() if (column := given.find(old))}
+    extra = {new: given.text(column) for old, new in _COMPANION.items() if (column := given.find(old))}
     return panels.select(
         ACO_ID="aco_id",
         N_AB=pl.col("n"),
@@ -133,7 +155,16 @@ class OfPanels(Drawn):
             else frame
             for name, frame in found.frames.items()
         }
-        return replace(found, frames=frames, draws=factors_of(path, panels, "aco_id"))
+        options = {**found.options, "acos": given.path.name}
+        return replace(found, frames=frames, options=options, draws=factors_of(path, panels, "aco_id"))
+
+    def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
+        """Write down a payment as the program does, each input under its name in the benchmark's files."""
+        audit = super().explain(inputs, settlement, rules, entity)
+        lines = tuple(
+            replace(line, source=_source(line.source, entity, inputs.options["acos"])) for line in audit.lines
+        )
+        return replace(audit, lines=lines)
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Settle as `Drawn` does, but refuse an ACO of whom nothing tells from where on savings count.

@@ -222,6 +222,10 @@ def test_pay_takes_a_panel_benchmark_as_it_is(
     assert (both[paid] <= both[f"{paid}_upper"]).all()
     assert (both[f"{paid}_lower"] < both[f"{paid}_upper"]).any()
     assert str(path) in payment.inputs.frames["acos"]["source_file"][0]
+    text = str(payment.audit("A1"))
+    assert f"[{path.name}, aco_id A1, column observed]" in text
+    assert f"[acos.csv, column {'track' if program == 'mssp' else 'risk_arrangement'}]" in text
+    assert "ABtotBnchmk" not in text
     dearer = payment.what_if({"expenditures": "+50%"}).frame
     assert (dearer["expenditures_upper"] > 1.4 * payment.frame["expenditures_upper"]).all()
 

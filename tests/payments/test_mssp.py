@@ -223,6 +223,16 @@ class TestAudit:
         assert "maximum 50% × 76.63%" in text
 
 
+@pytest.mark.parametrize(
+    ("case", "formula"),
+    [("2024 loss in E, A2246", "30% = fixed for the track"),
+     ("2024 loss in enhanced, A2029", "40% = 1 − 75% × 85%, at least 40% and at most 75%")],
+)  # fmt: skip
+def test_the_loss_rate_is_written_out(puf: Writer, case: str, formula: str) -> None:
+    year, cells, *_ = PUBLISHED[case]
+    assert f"final loss rate: {formula}" in str(pay("mssp", puf(**cells), year=year).audit("A0001"))
+
+
 def test_a_loss_limit_counts_where_it_binds_and_the_missing_revenue_is_said(puf: Writer) -> None:
     cells = {"Current_Track": "C", "MinSavPerc": 1, "QualScore": 80, "ABtotBnchmk": 100_000_000}
     small = pay("mssp", puf(**cells, ABtotExp=101_500_000, RevLossLimit=0), year=2024)
