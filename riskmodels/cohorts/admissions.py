@@ -17,7 +17,7 @@ Rule = Callable[[pl.DataFrame, Shard], pl.Series]
 def admission_rules(task: Task) -> list[tuple[str, Rule]]:
     """Return the steps that only tasks indexed on an admission have, each with what is kept."""
     rule = task.index
-    steps: list[tuple[str, Rule]] = []
+    steps: list[tuple[str, Rule]] = [("not dead before the admission, by the date of death", _alive)]
     if not rule.short_stays:
         steps.append(("not sent home on the day of admission or the next", _not_short))
     if not rule.hospice:
@@ -41,6 +41,11 @@ def at_admission(stays: pl.DataFrame, shard: Shard) -> pl.DataFrame:
         stay_encounters=pl.lit([], pl.List(pl.Int32)),
         **{name: pl.lit(None, dtype) for name, dtype in unknown.items()},
     )
+
+
+def _alive(stays: pl.DataFrame, shard: Shard) -> pl.Series:
+    """Return whether the date of death, if any, is not before the admission (vital status not consistent)."""
+    return stays.select((pl.col("death_date") >= pl.col("admitted")).fill_null(True)).to_series()
 
 
 def _not_short(stays: pl.DataFrame, shard: Shard) -> pl.Series:
