@@ -80,8 +80,7 @@ def maximise(
         if gain < tolerance:
             converged = True
             break
-        step[-1] = np.clip(step[-1], -LONGEST_LOG_VARIANCE_STEP, LONGEST_LOG_VARIANCE_STEP)
-        step[-1] = min(step[-1], MOST_LOG_VARIANCE - point[-1])
+        step = _within(now, step, MOST_LOG_VARIANCE - float(point[-1]))
         for _ in range(30):
             following = likelihood.at(point[:-1] + step[:-1], point[-1] + step[-1], now.modes, weights)
             if following.value >= now.value - 1e-9 * abs(now.value):
@@ -113,6 +112,22 @@ def _newton(now: Evaluation) -> np.ndarray:
         values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
         values = np.maximum(np.abs(values), 1e-6 * np.abs(values).max())
         return np.asarray(vectors @ ((vectors.T @ (now.gradient / scale)) / values) / scale)
+
+
+def _within(now: Evaluation, step: np.ndarray, room: float) -> np.ndarray:
+    """Return a step whose change of log variance is not too long, and which goes uphill still.
+
+    Cut short in one coordinate alone it need not: the coefficients' part belongs to the change of variance
+    that was cut. So they are found anew for the change that is left.
+    """
+    longest = LONGEST_LOG_VARIANCE_STEP
+    change = float(np.clip(step[-1], -longest, min(longest, room)))
+    if change == step[-1]:
+        return step
+    gradient, hessian = now.gradient, now.hessian
+    rest = np.linalg.solve(-hessian[:-1, :-1], gradient[:-1] + hessian[:-1, -1] * change)
+    found = np.append(rest, change)
+    return found if gradient @ found > 0 else step * (change / step[-1])
 
 
 def _plain(

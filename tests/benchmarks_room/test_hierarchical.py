@@ -286,3 +286,23 @@ def test_what_cannot_be_fitted_says_why(change: dict[str, object], says: str) ->
     design, outcome, entity = (given.pop(name) for name in ("design", "outcome", "entity"))
     with pytest.raises(SpecError, match=says):
         fit_hierarchical(np.array(design), outcome, entity, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seed", "rows", "entities", "variance"), [(2, 400, 10, 0.17346), (40, 1500, 20, 0.05727)]
+)
+def test_a_long_step_of_the_variance_is_cut_and_still_goes_uphill(
+    seed: int, rows: int, entities: int, variance: float
+) -> None:
+    """Here Newton's first step changes the variance far too much; cut in that coordinate alone it led down.
+
+    The estimates are those of a search that halves whole steps.
+    """
+    rng = np.random.default_rng(seed)
+    entity, x = rng.integers(0, entities, rows), rng.normal(-1.7, 0.6, rows)
+    effect = rng.normal(0, 0.3, entities)
+    outcome = (rng.random(rows) < 1 / (1 + np.exp(-x - effect[entity]))).astype(float)
+    fit = fit_hierarchical(x[:, None], outcome, entity)
+    assert fit.converged
+    assert fit.steps < 15
+    assert_allclose(fit.variance, variance, rtol=1e-3)
