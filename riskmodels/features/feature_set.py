@@ -291,11 +291,18 @@ class FeatureSet:
             kind=spec.kind,
             label=spec.column_label(window, group_label),
             source=f"{source.table}: {kinds}",
-            window=str(window) if window.is_stay_only else f"{window} before {anchor}",
+            window=_window_words(window, anchor),
             group=group,
             tables=("encounter", "event") if linked else (source.table,),
             aggregation=spec.aggregation,
         )
+
+
+def _window_words(window: Window, anchor: str) -> str:
+    """Return a window with its anchor, as it stands in a column's description."""
+    if window.is_stay_only:
+        return "stay"
+    return f"{window} {anchor}" if window.is_after else f"{window} before {anchor}"
 
 
 def _is_sparse(spec: Spec) -> bool:

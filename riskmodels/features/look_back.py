@@ -98,9 +98,14 @@ class LookBack:
             raise SpecError(f"{who} has no window: give at least one, such as windows=('90d',).")
         if len(set(self.windows)) < len(self.windows):
             raise SpecError(f"{who} lists a window twice: {[str(w) for w in self.windows]}.")
-        if self.needs_age and any(w.stay for w in self.windows):
+        if self.needs_age and any(w.stay or w.is_after for w in self.windows):
             raise SpecError(
                 f"{who} measures time before the anchor, so its windows cannot hold the stay itself."
+            )
+        if self.anchor != "admission" and any(w.is_after for w in self.windows):
+            raise SpecError(
+                f"{who} looks at what comes after the index time, which is no predictor: with 'after' give "
+                "anchor='admission'."
             )
         if self.sparse and not (isinstance(self.source, Events) and self.source.each):
             raise SpecError(f"{who} is sparse, and has no column a group: give its Events a grouper=.")
@@ -152,7 +157,7 @@ class LookBack:
         """Return the column's name for a window and a group."""
         group = slug(group) if group else ""
         if "{" in self.stem:
-            days = str(window.far // (24 * 3_600_000_000))
+            days = str(window.longest // (24 * 3_600_000_000))
             return self.stem.format(group=group, window=window.suffix, days=days)
         parts = [self.stem, group, window.suffix if len(self.windows) > 1 or not self.name else ""]
         return "_".join(part for part in parts if part)

@@ -240,6 +240,7 @@ def _pass(
         place=fixed([n for ladder in ladders for n in ladder], np.int32),
         longest=2**62 if any_stay else max(reach),
         any_stay=any_stay,
+        any_after=any(part.window.is_after for part in chosen),
         only_known=known_only,
         n_seen=sum(distinct),
         n_keys=0,

@@ -70,11 +70,12 @@ def _is_sound(frame: pl.DataFrame, name: str, number: int, history: History) -> 
 @njit(nogil=True, cache=True)
 def _in_order(person, time, code, n_shards, number, n_codes):  # type: ignore[no-untyped-def]
     for r in range(person.size):
-        if person[r] % n_shards != number:
-            return False
         if code.size and not 0 <= code[r] < n_codes:
             return False
-        if r and (person[r] < person[r - 1] or (person[r] == person[r - 1] and time[r] < time[r - 1])):
+        if r and person[r] == person[r - 1]:
+            if time[r] < time[r - 1]:
+                return False
+        elif person[r] % n_shards != number or (r and person[r] < person[r - 1]):
             return False
     return True
 

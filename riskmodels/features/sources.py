@@ -13,6 +13,8 @@ __all__ = ["Encounters", "Events", "Source", "Window"]
 HOUR = 3_600_000_000  # microseconds
 DAY = 24 * HOUR
 FOREVER = 2**62
+AFTER = " after"
+_UNDERSCORES = str.maketrans(":+ ", "___")
 
 _SPAN = re.compile(r"(\d+)([dh])")
 _WHERE = {
@@ -30,11 +32,13 @@ _WHERE = {
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """A half-open stretch of time before an anchor `a`: ``[a - far, a - near)``, in microseconds.
+    """A half-open stretch of time about an anchor `a`: ``[a - far, a - near)``, in microseconds.
 
     Written as text: ``"90d"`` or ``"48h"`` (up to the anchor), ``"30d:365d"`` (ends 30 days before it),
     ``"all"`` (everything before it), ``"stay"`` (the index stay's own rows, up to and with its last
-    instant) and ``"365d+stay"`` (a stretch together with the index stay's own rows).
+    instant) and ``"365d+stay"`` (a stretch together with the index stay's own rows). ``"24h after"`` is the
+    24 hours from the admission on, ``"24h:72h after"`` the two days that follow, ``"all after"`` all that
+    follows; of these only what is before the index time counts.
 
     >>> Window.parse("30d:365d")
     Window('30d:365d')
@@ -63,6 +67,11 @@ class Window:
             raise _no_window(value)
         if value == "stay":
             return cls(0, 0, True)
+        if value.endswith(AFTER):
+            first = cls.parse(value.removesuffix(AFTER))
+            if first.stay:
+                raise _no_window(value)
+            return cls(-first.near, -first.far)
         span, plus, stay = value.partition("+")
         if plus and stay != "stay":
             raise _no_window(value)
@@ -78,12 +87,24 @@ class Window:
     @property
     def is_stay_only(self) -> bool:
         """Whether only the index stay's own rows count."""
-        return self.far == 0
+        return self.stay and self.far == 0
+
+    @property
+    def is_after(self) -> bool:
+        """Whether the window begins at its anchor or later."""
+        return self.near < 0
+
+    @property
+    def longest(self) -> int:
+        """How far the window reaches from its anchor, in microseconds."""
+        return -self.near if self.is_after else self.far
 
     def __str__(self) -> str:
         """Write the window as `parse` reads it."""
         if self.is_stay_only:
             return "stay"
+        if self.is_after:
+            return f"{Window(-self.near, -self.far)}{AFTER}"
         near = f"{_text(self.near)}:" if self.near else ""
         return f"{near}{_text(self.far)}{'+stay' if self.stay else ''}"
 
@@ -94,12 +115,17 @@ class Window:
     @property
     def suffix(self) -> str:
         """The window as the end of a column's name: ``90d``, ``30d_365d``, ``ever``, ``365d_stay``."""
-        return str(self).replace("all", "ever").replace(":", "_").replace("+", "_")
+        return str(self).replace("all", "ever").translate(_UNDERSCORES)
 
     def phrase(self, anchor: str) -> str:
         """Return the window in words: ``in the last 90 days``, ``in the 90 days before admission``."""
         if self.is_stay_only:
             return "during the stay"
+        if self.is_after:
+            if self.near == -FOREVER:
+                return f"more than {_words(-self.far)} after {anchor}" if self.far else f"since {anchor}"
+            first = f"{_words(-self.far)} to " if self.far else "in the "
+            return f"{first}{_words(-self.near)} after {anchor}"
         before = "before admission" if anchor == "admission" else "ago"
         if self.far == FOREVER:
             since = f"more than {_words(self.near)} {before}" if self.near else ""
@@ -126,7 +152,8 @@ def _span(text: str, whole: str) -> int:
 def _no_window(value: object) -> SpecError:
     return SpecError(
         f"{value!r} is not a window. Write days as '90d' (or the number 90), hours as '48h', a gap as "
-        "'30d:365d', everything before as 'all', the index stay as 'stay', both as '365d+stay'."
+        "'30d:365d', everything before as 'all', the index stay as 'stay', both as '365d+stay', the first "
+        "day of the stay as '24h after'."
     )
 
 

@@ -12,12 +12,12 @@ from riskmodels.features.build import FeatureFrame
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.sparse import COLUMNS, VALUES, from_lists
 
-__all__ = ["KEY", "describe_features", "description", "feature_set_of", "read_features"]
+__all__ = ["KEY", "describe_features", "description", "feature_set_of", "is_known_only", "read_features"]
 
 KEY, FORMAT = b"riskmodels.features", 1
 
 
-def description(feature_set: FeatureSet) -> dict[bytes, str]:
+def description(feature_set: FeatureSet, known_only: bool = False) -> dict[bytes, str]:
     """Return what a file says of its columns, as metadata of Parquet; what is empty is left out."""
     lists = {
         key: [{k: v for k, v in column.to_dict().items() if v not in (None, "", [])} for column in columns]
@@ -27,6 +27,8 @@ def description(feature_set: FeatureSet) -> dict[bytes, str]:
         )
     }
     content = {"format": FORMAT, "feature_set": feature_set.name, **lists}
+    if known_only:
+        content["known_only"] = True
     return {KEY: json.dumps(content, separators=(",", ":"))}
 
 
@@ -79,6 +81,17 @@ def feature_set_of(path: str | Path) -> str:
         As `read_features`.
     """
     return str(_described(path)["feature_set"])
+
+
+def is_known_only(path: str | Path) -> bool:
+    """Tell whether the features of a file use only what was recorded before each index time.
+
+    Raises
+    ------
+    DataError
+        As `read_features`.
+    """
+    return bool(_described(path).get("known_only", False))
 
 
 def _described(path: str | Path) -> dict[str, Any]:

@@ -19,10 +19,12 @@ to the package, so that it is compiled in: write its function, name it in `AGGRE
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 from numba.extending import overload
 
-__all__ = ["AGGREGATIONS", "BUILT_IN", "Cases", "Lists", "Program", "Rows", "look_back"]
+from riskmodels.features.filling import begin, end, has_room, put
+
+__all__ = ["AGGREGATIONS", "BUILT_IN", "Cases", "Program", "Rows", "look_back"]
 
 WIDTH = 6
 DAY = 86_400_000_000.0  # microseconds
@@ -96,19 +98,11 @@ class Program(NamedTuple):
     place: np.ndarray  # int32 (windows): the row of `out` that is filled
     longest: int  # microseconds
     any_stay: bool
+    any_after: bool  # a window begins at the anchor or later; it ends before the index time
     only_known: bool
     n_seen: int
     n_keys: int  # keys are smaller than this
     others: tuple[Any, ...] = ()  # compiled functions of users, numbered from BUILT_IN on
-
-
-class Lists(NamedTuple):
-    """What was found, case by case, where a table would hold mostly zeros."""
-
-    column: np.ndarray  # int32 (room)
-    value: np.ndarray  # float64 (room)
-    end: np.ndarray  # int64 (cases): where the case's list ends
-    at: np.ndarray  # int64 (2): how much of the room is used; the next case
 
 
 @njit(inline="always")
@@ -190,60 +184,6 @@ def _take(how, state, age, value, others):  # type: ignore[no-untyped-def]
         _call(others, how - BUILT_IN, state, age, value)
 
 
-# The kernel fills a table (an array) or lists; the compiler keeps of these functions what fits.
-
-
-def _begin(out):  # type: ignore[no-untyped-def]
-    raise NotImplementedError
-
-
-def _has_room(out, i, most):  # type: ignore[no-untyped-def]
-    raise NotImplementedError
-
-
-def _put(out, place, i, value):  # type: ignore[no-untyped-def]
-    raise NotImplementedError
-
-
-def _end(out, i):  # type: ignore[no-untyped-def]
-    raise NotImplementedError
-
-
-@overload(_begin, inline="always")
-def _compiled_begin(out):  # type: ignore[no-untyped-def]
-    return (lambda out: 0) if isinstance(out, types.Array) else (lambda out: out.at[1])
-
-
-@overload(_has_room, inline="always")
-def _compiled_has_room(out, i, most):  # type: ignore[no-untyped-def]
-    if isinstance(out, types.Array):
-        return lambda out, i, most: True
-    return lambda out, i, most: out.at[0] + most <= out.value.size
-
-
-@overload(_put, inline="always")
-def _compiled_put(out, place, i, value):  # type: ignore[no-untyped-def]
-    def to_table(out, place, i, value):  # type: ignore[no-untyped-def]
-        out[place, i] = value
-
-    def to_list(out, place, i, value):  # type: ignore[no-untyped-def]
-        if value != 0.0:
-            out.column[out.at[0]] = place
-            out.value[out.at[0]] = value
-            out.at[0] += 1
-
-    return to_table if isinstance(out, types.Array) else to_list
-
-
-@overload(_end, inline="always")
-def _compiled_end(out, i):  # type: ignore[no-untyped-def]
-    def end_list(out, i):  # type: ignore[no-untyped-def]
-        out.end[i] = out.at[0]
-        out.at[1] = i + 1
-
-    return (lambda out, i: None) if isinstance(out, types.Array) else end_list
-
-
 @njit(inline="always")
 def _first_not_before(time, low, high, instant):  # type: ignore[no-untyped-def]
     while low < high:
@@ -283,22 +223,24 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     seen = np.zeros((program.n_seen, program.n_keys), np.int32)  # the last case + 1 that met the key
     with_codes = program.by_code_start.size > 1
     with_marks = rows.marks.size > 0
-    for i in range(_begin(out), cases.low.size):
-        if not _has_room(out, i, program.place.size):
+    for i in range(begin(out), cases.low.size):
+        if not has_room(out, i, program.place.size):
             return
         anchor, low = cases.anchor[i], cases.low[i]
-        end = anchor
+        # What is at this instant or later counts only as the stay's own.
+        latest = max(anchor, cases.index_time[i]) if program.any_after else anchor
+        last = latest
         if program.any_stay:
-            end = max(anchor, cases.index_time[i] + 1)  # the stay's own rows at its last instant count
+            last = max(latest, cases.index_time[i] + 1)  # the stay's own rows at its last instant count
         n_touched = 0
-        for r in range(_first_not_before(rows.time, low, cases.high[i], end) - 1, low - 1, -1):
+        for r in range(_first_not_before(rows.time, low, cases.high[i], last) - 1, low - 1, -1):
             elapsed = anchor - rows.time[r]
             if elapsed > program.longest:
                 break
             if program.only_known and rows.known[r] >= cases.index_time[i]:
                 continue
             own = program.any_stay and _belongs_to_stay(rows, cases, i, r)
-            if elapsed <= 0 and not own:
+            if rows.time[r] >= latest and not own:
                 continue
             age = elapsed / DAY
             kind = np.int64(rows.kind[r])
@@ -346,12 +288,12 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                         while inside and elapsed > program.far[window[m]]:
                             window[m] += 1
                     while inside and elapsed > program.far[window[m]]:
-                        _put(out, program.place[window[m]], i, state[m, 0])
+                        put(out, program.place[window[m]], i, state[m, 0])
                         window[m] += 1
                     _take(program.how[m], state[m], age, value, program.others)
         for j in range(n_touched):
             measure = touched[j]
             started[measure] = False
             for w in range(window[measure], program.window_start[measure + 1]):
-                _put(out, program.place[w], i, state[measure, 0])
-        _end(out, i)
+                put(out, program.place[w], i, state[measure, 0])
+        end(out, i)

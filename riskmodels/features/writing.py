@@ -237,7 +237,7 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
         compression |= {f"{COLUMNS}.list.element": "none", f"{VALUES}.list.element": "zstd"}
     with pq.ParquetWriter(
         path,
-        schema.with_metadata(description(work.feature_set)),
+        schema.with_metadata(description(work.feature_set, work.known_only)),
         write_statistics=False,
         use_dictionary=False,
         column_encoding=packed,

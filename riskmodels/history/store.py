@@ -44,6 +44,7 @@ EVENTS_PER_SHARD = 1_000_000
 PERSONS_PER_SHARD = 250
 FEWEST_SHARDS = 4
 HIGHEST_SHARDS = 4096
+ROWS_PER_GROUP = 1 << 20
 STAGING = "staging"
 LOCK = "writing.lock"
 ABANDONED_SECONDS = 3600.0
@@ -248,7 +249,10 @@ def default_shards(events: int, persons: int) -> int:
 
 
 def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+    # One piece for a shard of the default size: readers then need not put its columns together.
+    frame.write_parquet(
+        path, compression="zstd", compression_level=1, statistics=False, row_group_size=ROWS_PER_GROUP
+    )
 
 
 def _say_what_was_odd(manifest: Manifest) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BAND_NAMES", "FORMAT_VERSION", "ModelBundle", "RiskBands"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 where the model uses all that is dated before the index time
 BAND_NAMES = ("low", "medium", "high", "very high")
 BAND_QUANTILES = (0.5, 0.8, 0.95)
 
@@ -111,6 +111,8 @@ class ModelBundle:
         the history), ``riskmodels_version``, ``metrics``; never a row of a patient.
     reference : mapping
         Plain data for comparison later, such as the distribution of risk by band in training.
+    known_only : bool
+        The model was fitted on what was recorded before each index time, and is used so.
     """
 
     model: "RiskModel"
@@ -120,6 +122,7 @@ class ModelBundle:
     bands: RiskBands
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reference: Mapping[str, Any] = field(default_factory=dict)
+    known_only: bool = False
 
     @property
     def name(self) -> str:
@@ -165,6 +168,8 @@ class ModelBundle:
 
         with tempfile.TemporaryDirectory() as folder:
             hashes = self._write_parts(Path(folder))
+        if self.known_only:
+            hashes["known_only"] = "true"
         hashes["bands"] = json.dumps(self.bands.to_dict(), sort_keys=True)
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
@@ -178,7 +183,8 @@ class ModelBundle:
             _write(
                 temporary / "bundle.json",
                 {
-                    "format_version": FORMAT_VERSION,
+                    "format_version": FORMAT_VERSION if self.known_only else 1,
+                    **({"known_only": True} if self.known_only else {}),
                     "metadata": dict(self.metadata),
                     "reference": dict(self.reference),
                     "bands": self.bands.to_dict(),
@@ -230,6 +236,7 @@ class ModelBundle:
             bands=RiskBands.from_dict(content["bands"]),
             metadata=content["metadata"],
             reference=content["reference"],
+            known_only=content.get("known_only", False),
         )
 
     def _write_parts(self, folder: Path) -> dict[str, str]:

@@ -13,11 +13,12 @@ Without a champion the first rule alone decides.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import Evaluation
+    from riskmodels.learning.bundle import ModelBundle
 
 __all__ = ["SLOPES", "Promotion", "compare_with_champion", "decide"]
 
@@ -108,8 +109,8 @@ def compare_with_champion(
     ----------
     candidate_risk : array-like of float, shape (rows,)
         The candidate's risks.
-    frame : frame, shape (rows, features)
-        The features; the champion takes those it knows.
+    frame : frame or FeatureFrame, shape (rows, features)
+        The features; the champion takes those it knows. One with sparse columns needs the feature frame.
     outcome, patients : array-like, shape (rows,)
         Outcome and patient of each row.
 
@@ -119,17 +120,13 @@ def compare_with_champion(
         ``version`` of the champion, ``difference`` of the AUROC (candidate minus champion), ``lower``,
         ``upper``.
     """
-    import narwhals as nw
-
     from riskmodels.errors import ContractError, RegistryError
     from riskmodels.evaluation import compare
     from riskmodels.learning.registry import CHAMPION, load_model
 
     try:
         champion = load_model(f"models:/{name}@{CHAMPION}", tracking_uri)
-        rows = nw.from_native(frame, eager_only=True).to_polars()
-        known = [column for column in champion.contract.names if column in rows.columns]
-        risk = champion.predict(rows.select(known))
+        risk = champion.predict(known_columns(frame, champion))
     except (RegistryError, ContractError):
         return None
     table = compare(
@@ -145,6 +142,23 @@ def compare_with_champion(
     if any(value is None or math.isnan(value) for value in (row["difference"], *limits.values())):
         return None
     return {"version": champion.version, "difference": row["difference"], **limits}
+
+
+def known_columns(frame: Any, bundle: "ModelBundle") -> Any:
+    """Return what a model knows of a table or feature frame, sparse columns too where it has some."""
+    import narwhals as nw
+
+    wide = getattr(frame, "sparse_columns", [])
+    table = frame.frame if hasattr(frame, "sparse_columns") else frame
+    rows = nw.from_native(table, eager_only=True).to_polars()
+    rows = rows.select([name for name in bundle.contract.names if name in rows.columns])
+    known = {column.name for column in bundle.contract.sparse_columns}
+    places = [n for n, column in enumerate(wide) if column.name in known]
+    if not places:
+        return rows
+    return replace(
+        frame, frame=rows, sparse=frame.sparse[:, places], sparse_columns=[wide[n] for n in places]
+    )
 
 
 def _number(value: float) -> str:

@@ -84,8 +84,9 @@ def train_on_cluster(
 
     started, path = time.monotonic(), Path(features)
     task = load_task(plan.task)
-    chosen = standard_features(task, plan.role)
-    columns = check_built(path, chosen)
+    given = plan.feature_set()
+    chosen = (standard_features(task) if given is None else given).select(role=plan.role)
+    columns = check_built(path, chosen, plan.known_only)
     if (named := feature_set_of(path)) != chosen.name:
         raise DataError(
             f"holds the features {named}, and so the labels of another task than {task.name}",
@@ -118,6 +119,7 @@ def train_on_cluster(
         task=task,
         contract=_contract(path, columns, learned, task, chosen, history),
         bands=RiskBands.from_predictions(risk),
+        known_only=plan.known_only,
         metadata={
             "name": plan.name,
             "riskmodels_version": __version__,

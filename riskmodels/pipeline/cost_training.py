@@ -117,7 +117,9 @@ def train_cost(
         raise SpecError(f"the outcome of {loaded.name} is no cost\nFix: use riskmodels.train")
     plan = plan or _default_plan(loaded.name, task)
     role = "adjust" if concurrent else plan.role
-    data = training_set(task, history, role=role, as_of=as_of)
+    if plan.known_only:
+        raise SpecError("known_only is for models of a risk, not of a cost\nFix: leave it out of the plan")
+    data = training_set(task, history, features=plan.feature_set(), role=role, as_of=as_of)
     features = data.features
     if concurrent:
         later = data.cases.with_columns(pl.col("index_time") + timedelta(days=DAYS))

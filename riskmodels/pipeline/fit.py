@@ -16,6 +16,7 @@ from riskmodels.pipeline.training_data import TrainingSet
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import Evaluation
+    from riskmodels.features import FeatureFrame
     from riskmodels.history import History
     from riskmodels.learning.bundle import ModelBundle
 
@@ -47,6 +48,8 @@ class Fitted:
         Fields of `riskmodels.reports.TrainingSummary`.
     held_out : DataFrame
         Index case, patient, outcome, risk and features of the rows held out; it stays in memory.
+    held_out_features : FeatureFrame
+        Features of the same rows, the sparse ones too.
     """
 
     bundle: "ModelBundle"
@@ -55,6 +58,7 @@ class Fitted:
     drivers: pl.DataFrame
     summary: Mapping[str, Any]
     held_out: pl.DataFrame = field(repr=False)
+    held_out_features: "FeatureFrame" = field(repr=False)
 
 
 def hold_out(cases: pl.DataFrame, plan: TrainingPlan) -> pl.Series:
@@ -132,6 +136,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
             sparse_columns=data.features.sparse_columns,
         ),
         bands=RiskBands.from_predictions(risk),
+        known_only=plan.known_only,
         metadata={
             "name": plan.name,
             "riskmodels_version": __version__,
@@ -144,7 +149,7 @@ def fit(data: TrainingSet, plan: TrainingPlan) -> Fitted:
     )
     held_out = test_cases.select("index_id", "person_id", "label").with_columns(pl.Series("risk", risk))
     held_out = pl.concat([held_out, test_features], how="horizontal")
-    return Fitted(bundle, evaluation, baselines, drivers, summary, held_out)
+    return Fitted(bundle, evaluation, baselines, drivers, summary, held_out, test_given)
 
 
 _TRAINED_ON = (

@@ -1,11 +1,14 @@
 """What a model.yaml says: which task, features, parameters and split a model is trained with."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from riskmodels.errors import DataError, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from riskmodels.features import FeatureSet
 
 __all__ = ["TrainingPlan"]
 
@@ -25,6 +28,11 @@ class TrainingPlan:
         A task's name, or a path to its YAML page.
     role : {"adjust"}, optional
         Use only features of this role. A benchmark needs a model of ``adjust`` features.
+    features : str, optional
+        A feature set, YAML or JSON, in place of the standard one; in a model.yaml its path is taken from the
+        folder of the model.yaml.
+    known_only : bool
+        Use only what was recorded before each index time, in training and whenever the model is used.
     parameters : mapping
         Keyword arguments of `riskmodels.RiskModel`, over `riskmodels.learning.tuning.history_parameters`.
     test_fraction : float
@@ -40,6 +48,8 @@ class TrainingPlan:
     name: str
     task: str
     role: str | None = None
+    features: str | None = None
+    known_only: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     test_fraction: float = 0.25
     split: str = "patient"
@@ -52,6 +62,10 @@ class TrainingPlan:
             raise SpecError(f"split is {self.split!r}. {did_you_mean(str(self.split), SPLITS)}")
         if self.role is not None and self.role not in ROLES:
             raise SpecError(f"role is {self.role!r}. {did_you_mean(str(self.role), ROLES)}")
+        if not isinstance(self.known_only, bool):
+            raise SpecError(f"known_only is {self.known_only!r}; it must be true or false")
+        if self.features is not None and not isinstance(self.features, str):
+            raise SpecError(f"features is {self.features!r}; it must be the path of a feature set")
         if not 0.05 <= self.test_fraction <= 0.9:
             raise SpecError(f"test_fraction is {self.test_fraction}; it must lie between 0.05 and 0.9")
 
@@ -83,7 +97,14 @@ class TrainingPlan:
         for key in ("name", "task"):
             if key not in content:
                 raise SpecError(f"{path}: the key {key!r} is missing")
-        return cls(**content)
+        plan = cls(**content)
+        return plan if plan.features is None else replace(plan, features=str(path.parent / plan.features))
+
+    def feature_set(self) -> "FeatureSet | None":
+        """Return the feature set that the plan names; None where it is the standard one."""
+        from riskmodels.features import FeatureSet
+
+        return None if self.features is None else FeatureSet.read(self.features)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data."""

@@ -123,12 +123,21 @@ def train(
     started = time.monotonic()
     plan = plan_of(task, plan, config, seed)
     refuse_amounts(plan.task)
-    data = training_set(task, history, role=plan.role, as_of=as_of, engine=engine, built=features)
+    data = training_set(
+        task,
+        history,
+        features=plan.feature_set(),
+        role=plan.role,
+        known_only=plan.known_only,
+        as_of=as_of,
+        engine=engine,
+        built=features,
+    )
     fitted = fit(data, plan)
     rows = fitted.held_out
     against = compare_with_champion(
         rows["risk"],
-        rows.select(fitted.bundle.feature_set.names),
+        fitted.held_out_features,
         rows["label"],
         rows["person_id"],
         plan.name,

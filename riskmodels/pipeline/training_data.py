@@ -66,6 +66,7 @@ def training_set(
     *,
     features: "FeatureSet | None" = None,
     role: str | None = None,
+    known_only: bool = False,
     as_of: date | datetime | None = None,
     engine: "Engine | None" = None,
     built: Path | None = None,
@@ -82,6 +83,8 @@ def training_set(
         Default: the standard library.
     role : {"predict", "adjust"}, optional
         Only features of this role.
+    known_only : bool
+        A feature uses only what was recorded before its index time.
     as_of : date or datetime, optional
         Use only what was known then.
     engine : Engine, optional
@@ -100,15 +103,16 @@ def training_set(
 
     cohort, cases, chosen, history = _observed(task, history, features, role, as_of, engine)
     if built is None:
-        features_of_cases = build_features(history, cases, chosen, engine=engine)
+        features_of_cases = build_features(history, cases, chosen, known_only=known_only, engine=engine)
     else:
-        features_of_cases = _read_built(built, cases, chosen)
+        features_of_cases = _read_built(built, cases, chosen, known_only)
     return TrainingSet(cases, features_of_cases, chosen, cohort, history)
 
 
-def check_built(path: Path, chosen: "FeatureSet") -> "list[FeatureColumn]":
-    """Return the columns of a features file; refuse one of another feature set."""
+def check_built(path: Path, chosen: "FeatureSet", known_only: bool) -> "list[FeatureColumn]":
+    """Return the columns of a features file; refuse one of another feature set, or of more than was known."""
     from riskmodels.features import describe_features
+    from riskmodels.features.stored import is_known_only
 
     columns, sparse = describe_features(path)
     if [column.name for column in (*columns, *sparse)] != [column.name for column in chosen.every_column]:
@@ -117,14 +121,22 @@ def check_built(path: Path, chosen: "FeatureSet") -> "list[FeatureColumn]":
             file=path,
             fix="write it again with riskmodels features, of the same task and role",
         )
+    if is_known_only(path) is not known_only:
+        said = ("only what was known", "all") if known_only else ("all", "only what was known")
+        raise DataError(
+            f"the model is to use {said[0]} before each index time, and the file holds {said[1]}",
+            file=path,
+            fix=f"write it again {'with' if known_only else 'without'} --known-only, or change known_only in "
+            "model.yaml",
+        )
     return [*columns, *sparse]
 
 
-def _read_built(path: Path, cases: pl.DataFrame, chosen: "FeatureSet") -> "FeatureFrame":
+def _read_built(path: Path, cases: pl.DataFrame, chosen: "FeatureSet", known_only: bool) -> "FeatureFrame":
     """Return the features of a file in the order of the cases."""
     from riskmodels.features import read_features
 
-    check_built(path, chosen)
+    check_built(path, chosen, known_only)
     read = read_features(path)
     rows = read.frame.select("index_id").with_row_index("row")
     place = cases.select("index_id").join(rows, on="index_id", how="left", maintain_order="left")["row"]

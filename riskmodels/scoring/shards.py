@@ -126,7 +126,7 @@ class ShardScores:
         """Return the features made ready for the history's codes."""
         from riskmodels.features import make_plan
 
-        return make_plan(self.bundle.feature_set, self.history.vocabulary)
+        return make_plan(self.bundle.feature_set, self.history.vocabulary, known_only=self.bundle.known_only)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process with the model as the files of its folder, and without the plan."""

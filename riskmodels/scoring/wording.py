@@ -17,7 +17,7 @@ COUNTS = ("count", "distinct", "sum")
 # How `riskmodels.features` words a window at the end of a label, with or without brackets.
 WINDOW = re.compile(
     r" \(?(in the (last )?\d+ (days?|hours?)|\d+ (days?|hours?) to \d+ (days?|hours?) |during the stay|"
-    r"at any time before|more than \d+ ).*$"
+    r"at any time before|since admission|more than \d+ ).*$"
 )
 # Amounts, and lists, that no number can go before; what a count is of or for may be a list.
 NO_COUNT = re.compile(r"^Sum of |^Number of |dollars|^((?! of | for ).)*,")
@@ -116,7 +116,8 @@ def reason_topic(column: "FeatureColumn") -> str:
         return f"{column.source.partition(':')[0]} {column.group}"
     if column.source.startswith(("encounter: ", "event: ")) and column.aggregation != "static":
         kind = "paid" if column.name.startswith("paid") else column.source
-        during_the_stay = column.window == "stay"
+        window = column.window or ""
+        during_the_stay = window == "stay" or window.endswith(" after admission")
         return f"{kind}{' during the stay' if during_the_stay else ''}"
     return column.name
 

@@ -72,6 +72,7 @@ def case_rows(draw):
 
 
 spans = st.sampled_from(["1d", "12h", "5d", "20d", "all", "2d:9d", "36h:all"])
+after_spans = st.sampled_from(["1d after", "12h after", "1d:5d after", "all after", "2d:all after"])
 stay_spans = spans | st.sampled_from(["stay", "5d+stay", "all+stay", "1d:7d+stay"])
 encounter_sources = st.builds(
     Encounters,
@@ -106,5 +107,7 @@ def specs(draw):
         value = draw(
             st.sampled_from([v for v in cls.options[source.table] if v not in ("provider_id", "drg")])
         )
-    windows = draw(st.lists(spans if cls.needs_age else stay_spans, min_size=1, max_size=4, unique=True))
-    return cls(source, windows, value=value, anchor=draw(st.sampled_from(["index", "admission"])))
+    anchor = draw(st.sampled_from(["index", "admission"]))
+    possible = spans if cls.needs_age else stay_spans if anchor == "index" else stay_spans | after_spans
+    windows = draw(st.lists(possible, min_size=1, max_size=4, unique=True))
+    return cls(source, windows, value=value, anchor=anchor)

@@ -115,6 +115,8 @@ def reference_rows(
         age = (a - at) / timedelta(microseconds=1)
         if row["person"] != case["person"] or not (own or window.near < age <= window.far):
             continue
+        if at >= t and not own:
+            continue
         if known_only and max(row["recorded_at"] or at, at) >= t:
             continue
         full = {**row, "encounter_kind": kinds.get(row["encounter"])}

@@ -169,6 +169,23 @@ def test_index_stay_is_not_earlier_use():
     assert build(data, case, specs).frame.row(0) == ("case0", 0.0, 1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("discharge", "expected"),
+    [(14.0, [2, 2, 4, 1]), (10.5, [1, 0, 1, 1]), (10.0, [0, 0, 0, 1])],
+    ids=["four days", "half a day", "no stay"],
+)
+def test_a_window_after_admission_ends_before_the_index_time(discharge, expected):
+    """A row at the admission counts, one at the window's end or at the discharge does not."""
+    at = (9.9, 10.0, 10.5, 11.0, 12.0, 14.0, 15.0)
+    results = [{"person": 0, "time": day(a), "kind": "lab", "code": 4, "value": 1.0} for a in at]
+    case = cases({"admission_time": day(10), "index_time": day(discharge), "stay_encounters": [2]})
+    windows = ("24h after", "1d:3d after", "all after", "30d")
+    frame = build(
+        shard((), results), case, [Count(Events("lab"), windows, anchor="admission", name="n")]
+    ).frame
+    assert list(frame.row(0)[1:]) == expected
+
+
 def test_the_last_of_two_results_at_one_instant_is_the_one_with_the_larger_position():
     """The store keeps rows of one instant and code in order of position; `Last` takes the last of them."""
     results = [

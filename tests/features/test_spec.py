@@ -46,6 +46,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "features.md"
             "in the last 365 days or during the stay",
             "in the 365 days before admission or during the stay",
         ),
+        ("24h after", "in the 1 day after index", "in the 1 day after admission"),
+        ("12h:36h after", "12 hours to 36 hours after index", "12 hours to 36 hours after admission"),
+        ("all after", "since index", "since admission"),
+        ("2d:all after", "more than 2 days after index", "more than 2 days after admission"),
     ],
 )
 def test_a_window_is_read_written_and_said(text, index_words, admission_words):
@@ -61,7 +65,22 @@ def test_a_bare_number_is_days():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "d", "90", "3m", "90d+", "30d:30d", "365d:30d", "0d", "stay+stay", True, 1.5]
+    "text",
+    [
+        "",
+        "d",
+        "90",
+        "3m",
+        "90d+",
+        "30d:30d",
+        "365d:30d",
+        "0d",
+        "stay+stay",
+        "stay after",
+        "1dafter",
+        True,
+        1.5,
+    ],
 )
 def test_what_is_no_window_is_refused(text):
     """An empty or misspelt window is an error, not a column of zeros."""
@@ -152,6 +171,8 @@ def test_select_keeps_one_role():
         (lambda: Sum(ED, 30, value="piad"), "did you mean 'paid'"),
         (lambda: Distinct(ED, 30), "needs value="),
         (lambda: DaysSince(ED, "30d+stay"), "cannot hold the stay"),
+        (lambda: DaysSince(ED, "1d after", anchor="admission"), "cannot hold the stay"),
+        (lambda: Count(ED, "24h after"), "no predictor: with 'after' give anchor='admission'"),
         (lambda: Static("agee"), "Unknown fact 'agee'. Hint: did you mean 'age'"),
         (lambda: Static("age", grouper="charlson"), "takes no grouper="),
         (lambda: Static("principal_diagnosis_group"), "needs grouper="),

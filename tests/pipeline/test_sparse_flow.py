@@ -1,18 +1,36 @@
 """A training set with sparse columns: fitted, measured and described as any other."""
 
 import json
+from dataclasses import replace
+from datetime import datetime
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from riskmodels.cli import main
+from riskmodels.cohorts import build_cohort
 from riskmodels.datasets import simulate
 from riskmodels.errors import DataError
-from riskmodels.features import Count, Encounters, Events, FeatureSet, Score, Static, read_features
+from riskmodels.features import (
+    Count,
+    Encounters,
+    Events,
+    FeatureSet,
+    Score,
+    Static,
+    build_features,
+    read_features,
+)
+from riskmodels.history import open_history
+from riskmodels.learning import registry
+from riskmodels.learning.bundle import ModelBundle
+from riskmodels.learning.gate import compare_with_champion
 from riskmodels.pipeline.fit import fit
 from riskmodels.pipeline.plan import TrainingPlan
+from riskmodels.pipeline.training import train
 from riskmodels.pipeline.training_data import training_set, write_training_set
+from riskmodels.scoring import read_scores, score
 
 CLAIMS = Count(
     Events("diagnosis", grouper="ccs"),
@@ -87,3 +105,54 @@ def test_the_command_takes_a_feature_set_and_only_what_was_known(history, tmp_pa
         assert [column.name for column in read_features(out).columns] == ["coded", "age"]
         sums.append(pl.read_parquet(out)["coded"].sum())
     assert sums[0] > 10 * sums[1]
+
+
+def test_a_model_yaml_names_a_sparse_feature_set_and_what_was_known(history, tmp_path, monkeypatch):
+    """`features:` is read beside the model.yaml; `known_only:` goes with the model, and scores by it."""
+    coded = Count(Events("diagnosis"), "stay", name="coded")
+    page = FeatureSet("mine", [*FEATURES.specs, coded]).to_dict()
+    (tmp_path / "mine.json").write_text(json.dumps(page))
+    few = "parameters: {n_estimators: 20, num_threads: 1}\nn_bootstrap: 10\nfeatures: mine.json\n"
+    uri = f"sqlite:///{tmp_path / 'runs.db'}"
+    (tmp_path / "model.yaml").write_text(f"name: wide\ntask: readmission-30d\n{few}known_only: true\n")
+    trained = train(
+        "readmission-30d",
+        history.path,
+        config=tmp_path / "model.yaml",
+        tracking_uri=uri,
+        out=tmp_path / "M",
+    )
+    assert len(trained.bundle.contract.sparse_columns) == 2 * 283
+    bundle = ModelBundle.load(tmp_path / "M")
+    assert bundle.known_only
+    assert bundle.fingerprint() != replace(bundle, known_only=False).fingerprint()
+
+    day = history.manifest.last[:10]
+    risks = []
+    for name, model in (("known", bundle), ("all", replace(bundle, known_only=False))):
+        done = score(model, history, as_of=day, out=tmp_path / name, since="2022-01-01", reasons=0)
+        risks.append(read_scores(done.path).select("index_id", "risk").collect())
+    opened = open_history(history.path, as_of=datetime.fromisoformat(day))
+    cases = build_cohort("readmission-30d", opened, require_follow_up=False).cases
+    cases = cases.filter(pl.col("index_id").is_in(risks[0]["index_id"].to_list()))
+    expected = bundle.predict(build_features(opened, cases, bundle.feature_set, known_only=True))
+    by_id = pl.DataFrame({"index_id": cases["index_id"], "expected": expected})
+    scored = risks[0].join(by_id, on="index_id", validate="1:1")
+    assert scored["risk"].to_list() == pytest.approx(scored["expected"].to_list(), abs=1e-12)
+    assert not risks[0].equals(risks[1])
+
+    # A sparse champion is measured on the same rows, and takes its columns among others in any order.
+    monkeypatch.setattr(registry, "load_model", lambda *_: bundle)
+    held_out, features = trained.fitted.held_out, trained.fitted.held_out_features
+    turned = replace(
+        features,
+        frame=features.frame.with_columns(new=1.0),
+        sparse=features.sparse[:, ::-1],
+        sparse_columns=features.sparse_columns[::-1],
+    )
+    for given, found in ((turned, True), (features.frame, False)):
+        against = compare_with_champion(
+            held_out["risk"], given, held_out["label"], held_out["person_id"], "wide", n_bootstrap=10
+        )
+        assert (against is not None) is found
+        assert not found or (against["difference"], against["lower"], against["upper"]) == (0, 0, 0)
