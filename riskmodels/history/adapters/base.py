@@ -11,7 +11,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.history.staging import Part
 
-__all__ = ["Adapter", "SourceFile", "candidates", "every_file", "nothing_found", "run"]
+__all__ = ["Adapter", "SourceFile", "candidates", "every_file", "nothing_found", "run", "the_first"]
 
 DEEPEST = 3
 SHOWN = 8
@@ -111,6 +111,24 @@ def every_file(source: Path, looked_for: str) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(source).parts)
         and len(path.relative_to(source).parts) <= DEEPEST
     )
+
+
+def the_first(files: dict[str, SourceFile], key: str, file: SourceFile, source: Path) -> SourceFile:
+    """Return the file that a key stands for: this one, or that of the same folder that came before.
+
+    Raises
+    ------
+    DataError
+        If the one before is in another folder: nothing tells which of them counts.
+    """
+    first = files.setdefault(key, file)
+    if first.path.parent != file.path.parent:
+        raise DataError(
+            f"{first.name} and {file.name} are both the table {file.table}",
+            file=source,
+            fix="keep one of them, or name the folder that holds one",
+        )
+    return first
 
 
 def nothing_found(source: Path, missing: str, looked_for: Iterable[str], found: Iterable[str]) -> DataError:

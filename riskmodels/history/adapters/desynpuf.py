@@ -9,7 +9,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.history.adapters import desynpuf_people as people
 from riskmodels.history.adapters import desynpuf_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run, the_first
 from riskmodels.history.reading import Field, read_csv, read_whole_csv
 from riskmodels.history.staging import Part
 
@@ -134,13 +134,14 @@ class DeSynpuf:
             file = _recognised(path, source)
             if file is None:
                 continue
-            first = files.setdefault(_stem(path), file)
+            first = files.get(_stem(path), file)
             if not file.keys["sample"] and first.path.parent != path.parent:
                 raise DataError(
                     f"{first.name} and {file.name}: nothing tells whether they are of one sample",
                     file=source,
                     fix="name one of the folders, or put the sample into the names: ..._Sample_2.csv",
                 )
+            the_first(files, _stem(path), file, source)
         names = [path.name for path in found]
         samples = {file.keys["sample"] for file in files.values() if file.table == "beneficiary"}
         claims = [file for file in files.values() if file.table != "beneficiary"]

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.history.adapters import mimic_iv_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run, the_first
 from riskmodels.history.adapters.mimic_iii_words import ADMITTED_FROM, DISCHARGED_TO, NO_RACE, TYPES
 from riskmodels.history.reading import Field, no_rows, read_csv, read_whole_csv
 from riskmodels.history.staging import Part
@@ -64,7 +64,8 @@ class MimicIII:
         for path in sorted(found, key=lambda path: (len(path.parts), path.suffix.lower() != ".csv", path)):
             table = path.name.lower().removesuffix(".gz").removesuffix(".csv")
             if table in FIELDS and not path.name.lower().endswith(".zip"):
-                files.setdefault(table, SourceFile(path, path.relative_to(source).as_posix(), table))
+                name = path.relative_to(source).as_posix()
+                the_first(files, table, SourceFile(path, name, table), source)
         missing = [name.upper() for name in REQUIRED if name not in files]
         if missing:
             problem = f"no {' and no '.join(missing)} of MIMIC-III here"

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.history.adapters import mimic_iv_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, candidates, nothing_found, run, the_first
 from riskmodels.history.reading import Field, no_rows, read_csv, read_whole_csv
 from riskmodels.history.staging import Part
 
@@ -87,7 +87,7 @@ class MimicIV:
             table = path.name.lower().removesuffix(".gz").removesuffix(".csv")
             if table in FIELDS and not path.name.lower().endswith(".zip"):
                 name = path.relative_to(source).as_posix()
-                files.setdefault(table, SourceFile(path, name, table))
+                the_first(files, table, SourceFile(path, name, table), source)
         names = [path.relative_to(source).as_posix() for path in found]
         missing = [name for name in REQUIRED if name not in files]
         if missing:
