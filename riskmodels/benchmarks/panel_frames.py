@@ -36,7 +36,9 @@ def panel_frame(
     for name, (value, draws) in figures.items():
         found[name] = value
         for end, tail in zip(("lower", "upper"), INTERVAL, strict=True):
-            found[f"{name}_{end}"] = value * np.nan if draws is None else np.nanquantile(draws, tail, axis=0)
+            found[f"{name}_{end}"] = (
+                value * np.nan if draws is None else np.nanquantile(draws, tail, axis=0, method="weibull")
+            )
     return pl.DataFrame({**found, "credibility": belief}).with_columns(pl.selectors.float().fill_nan(None))
 
 

@@ -55,7 +55,8 @@ def factor(model: str, year: int, part: str | None = None) -> Factor:
     Parameters
     ----------
     part : str, optional
-        Where a year has two: ``"dialysis"`` or ``"graft"`` in ESRD, ``"MA-PD"`` or ``"PDP"`` in RxHCC.
+        Where a year has several: ``"dialysis"`` or ``"graft"`` in ESRD; ``"MA-PD"``, ``"PDP"`` or
+        ``"PACE"`` in RxHCC.
 
     Raises
     ------

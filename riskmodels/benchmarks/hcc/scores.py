@@ -20,9 +20,10 @@ from riskmodels.errors import SpecError, did_you_mean
 __all__ = ["HccScores", "blended_hcc_scores", "hcc_scores"]
 
 CONVENTIONS = ("cms", "hccinfhir")
-PARTS_OF_D = ("MA-PD", "PDP")
-RXHCC = {2026: dict.fromkeys(PARTS_OF_D, "rxhcc_v08_2026"),
-         2027: {"MA-PD": "rxhcc_v08_2027_ma_pd", "PDP": "rxhcc_v08_2027_pdp"}}  # fmt: skip
+PARTS_OF_D = ("MA-PD", "PDP", "PACE")
+RXHCC = {2026: {"MA-PD": "rxhcc_v08_2026", "PDP": "rxhcc_v08_2026", "PACE": "rxhcc_v08_2026_pace"},
+         2027: {"MA-PD": "rxhcc_v08_2027_ma_pd", "PDP": "rxhcc_v08_2027_pdp",
+                "PACE": "rxhcc_v08_2027_pace"}}  # fmt: skip
 DIALYSIS = ("DI", "DNE", "transplant")
 
 
@@ -61,7 +62,7 @@ def hcc_scores(
     model: str = "CMS-HCC V28",
     payment_year: int = 2026,
     *,
-    part_d: Literal["MA-PD", "PDP"] = "MA-PD",
+    part_d: Literal["MA-PD", "PDP", "PACE"] = "MA-PD",
     code_editor: bool = True,
     conventions: Literal["cms", "hccinfhir"] = "cms",
     factors: Mapping[str, Factor] | None = None,
@@ -82,8 +83,9 @@ def hcc_scores(
         ``"CMS-HCC V24"``, ``"CMS-HCC V28"``, ``"CMS-HCC ESRD V24"`` or ``"RxHCC V08"``.
     payment_year : int
         The year of the normalisation and the coding adjustment, and in RxHCC of the relative factors.
-    part_d : {"MA-PD", "PDP"}
-        The kind of drug plan, for RxHCC.
+    part_d : {"MA-PD", "PDP", "PACE"}
+        The kind of drug plan, for RxHCC. PACE has a calibration of its own; in 2026 it is 90% of what PACE
+        organisations are paid by, the other plans' the rest.
     code_editor : bool
         Whether the Medicare Code Editor's age limits of a diagnosis hold too (V28), as CMS has it.
     conventions : {"cms", "hccinfhir"}

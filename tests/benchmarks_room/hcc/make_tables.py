@@ -103,6 +103,8 @@ def coefficients(data: Path) -> None:
         write(data / f"{slug(model)}.csv", table, columns)
     for name, folder in {
         "rxhcc_v08_2026": "v08_rxhcc_x/2026",
+        "rxhcc_v08_2026_pace": "v08_rxhcc_t/2026",
+        "rxhcc_v08_2027_pace": "v08_rxhcc_t2/2027",
         "rxhcc_v08_2027_ma_pd": "v08_rxhcc_y1/2027",
         "rxhcc_v08_2027_pdp": "v08_rxhcc_y2/2027",
     }.items():

@@ -266,3 +266,21 @@ def test_tables_are_whole(model: str, codes: int, hccs: int) -> None:
     """The mapping has as many codes, and the model as many HCCs, as the CMS software of 2026."""
     table = load_diagnoses().filter(pl.col("model") == model)
     assert (table["code"].n_unique(), table["hcc"].n_unique()) == (codes, hccs)
+
+
+@pytest.mark.parametrize(("year", "normalisation"), [(2026, 1.202), (2027, 1.237)])
+def test_pace_has_relative_factors_of_its_own(year: int, normalisation: float) -> None:
+    """Segment T of 2026 and T2 of 2027, which were equal to risk-adjustment-model for 8,000 members."""
+    members = pl.DataFrame({"person_id": ["a"], "age": [70], "sex": ["male"], "orec": [0]})
+    diagnoses = pl.DataFrame({"person_id": ["a"], "code": ["E11.69"]})
+    pace, other = (
+        hcc_scores(members, diagnoses, "RxHCC V08", year, part_d=part) for part in ("PACE", "MA-PD")
+    )
+    row = pace.frame.row(0, named=True)
+    table = load_tables("RxHCC V08", f"rxhcc_v08_{year}_pace")
+    column = table.segment(row["segment"])
+    by_hand = sum(table.values[column, table.variable(name)] for name in ("M70_74", *pace.hccs["variable"]))
+    assert row["raw"] == pytest.approx(by_hand)
+    assert row["normalised"] == pytest.approx(by_hand / normalisation, abs=5e-4)
+    assert row["raw"] != other.frame["raw"][0]
+    assert pace.unverified
