@@ -38,15 +38,24 @@ class Expected:
     source: Mapping[str, Any]
 
 
-def refuse_predict_features(columns: Sequence[Any], who: str) -> None:
+def refuse_predict_features(columns: Sequence[Any], who: str, task: str | None = None) -> None:
     """Refuse features that a provider controls.
+
+    Parameters
+    ----------
+    task : str, optional
+        Then a feature that the standard ones of the task have as ``predict`` is refused under whatever role
+        its own page gives it, such as a length of stay that is said to be ``adjust``.
 
     Raises
     ------
     SpecError
         Names the features of role ``predict``.
     """
-    names = [column.name for column in columns if column.role != "adjust"]
+    from riskmodels.features import standard_features
+
+    roles = {} if task is None else standard_features(task).roles
+    names = [column.name for column in columns if "predict" in (column.role, roles.get(column.name))]
     if names:
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         raise SpecError(

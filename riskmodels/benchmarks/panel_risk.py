@@ -51,7 +51,7 @@ def add_risk(
     from riskmodels.learning.cost_bundle import CostBundle
 
     bundle = CostBundle.load(model) if isinstance(model, str | Path) else model
-    refuse_predict_features(bundle.contract.columns, f"the model {bundle.name}")
+    refuse_predict_features(bundle.contract.columns, f"the model {bundle.name}", bundle.task.name)
     if bundle.concurrent:
         raise SpecError(
             f"the model {bundle.name} is concurrent: it would expect what is coded in the year itself\n"

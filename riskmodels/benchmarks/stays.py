@@ -88,7 +88,7 @@ def prepare_stays(
 
     bundle = _bundle(model, tracking_uri)
     if bundle is not None:
-        refuse_predict_features(bundle.contract.columns, f"the model {bundle.name}")
+        refuse_predict_features(bundle.contract.columns, f"the model {bundle.name}", task.name)
         if bundle.task.name != task.name:
             raise SpecError(f"the model {bundle.name} is of the task {bundle.task.name}, not of {task.name}")
     if isinstance(history, str | Path):

@@ -134,6 +134,13 @@ def test_a_model_with_predict_features_is_refused(history: History) -> None:
         benchmark("readmission-30d", history, model=fitted(history, features))
 
 
+def test_a_role_of_ones_own_making_does_not_help(history: History) -> None:
+    """A length of stay stays what a provider controls, though a page of features calls it ``adjust``."""
+    features = replace(ADJUST, specs=(*ADJUST.specs, Static("length_of_stay", role="adjust")))
+    with pytest.raises(SpecError, match=r"(?s)1 feature of role 'predict' \(length_of_stay\).*\nFix"):
+        benchmark("readmission-30d", history, model=fitted(history, features))
+
+
 def test_standard_adjust_features_pass_and_predict_ones_do_not() -> None:
     features = standard_features("readmission-30d")
     refuse_predict_features(features.select(role="adjust").columns, "the set")
