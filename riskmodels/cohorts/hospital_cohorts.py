@@ -47,11 +47,14 @@ class Condition:
         A group of diagnoses or procedures that takes the stay out.
     unless_before : str, optional
         One that does so in the year before admission, too.
+    most : int, optional
+        How many procedures of the ways in a stay may have.
     """
 
     ways: tuple[Way, ...]
     unless: str | None = None
     unless_before: str | None = None
+    most: int | None = None
 
 
 CONDITIONS: dict[str, Condition] = {
@@ -63,7 +66,7 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "cabg": Condition((Way(procedure="cabg"),), unless="not_isolated_cabg"),
     "hip_knee_replacement": Condition(
-        (Way(procedure="hip_knee_replacement"),), unless="not_primary_elective"
+        (Way(procedure="hip_knee_replacement"),), unless="not_primary_elective", most=2
     ),
 }
 
@@ -122,7 +125,8 @@ def _of_condition(
         if way.principal is not None:
             holds &= _principal(stays, "hrrp", way.principal)
         if way.procedure is not None:
-            holds &= _any(stays, shard, of(way.procedure, pl.col("kind") == "procedure"))
+            done = _times(stays, shard, of(way.procedure, pl.col("kind") == "procedure"))
+            holds &= (done > 0) & (done <= (condition.most or done))
         if way.secondary is not None:
             holds &= _any(stays, shard, of(way.secondary, secondary))
         if way.no_secondary is not None:
@@ -143,7 +147,12 @@ def _principal(stays: pl.DataFrame, table: str, group: str) -> pl.Series:
 
 
 def _any(stays: pl.DataFrame, shard: Shard, facts: pl.DataFrame) -> pl.Series:
-    """Return whether a fact belongs to the stay's segments in the facility that it ended in.
+    """Return whether a fact belongs to the stay; see `_times`."""
+    return _times(stays, shard, facts) > 0
+
+
+def _times(stays: pl.DataFrame, shard: Shard, facts: pl.DataFrame) -> pl.Series:
+    """Return how many facts belong to the stay's segments in the facility that it ended in.
 
     What is dated after the stay was not known when it ended, and does not count.
     """
@@ -157,8 +166,9 @@ def _any(stays: pl.DataFrame, shard: Shard, facts: pl.DataFrame) -> pl.Series:
     found = segments.join(facts.select("encounter", "time"), on="encounter").filter(
         pl.col("time") <= pl.col("discharge_time")
     )
-    rows = pl.int_range(stays.height, dtype=pl.UInt32, eager=True)
-    return rows.is_in(found["row"].implode())
+    rows = pl.DataFrame({"row": pl.int_range(stays.height, dtype=pl.UInt32, eager=True)})
+    counted = rows.join(found.group_by("row").len(), on="row", how="left", maintain_order="left")
+    return counted["len"].fill_null(0)
 
 
 def _in_the_year_before(stays: pl.DataFrame, facts: pl.DataFrame) -> pl.Series:

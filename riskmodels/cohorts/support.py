@@ -74,7 +74,11 @@ def say(found: tuple[Support, ...]) -> str:
         for (given, reasons), tasks in alike.items():
             if given == verdict:
                 lines += wrap(
-                    ", ".join(tasks), WIDTH, initial_indent=f"{verdict:<9}", subsequent_indent=MARGIN
+                    ", ".join(tasks),
+                    WIDTH,
+                    initial_indent=f"{verdict:<9}",
+                    subsequent_indent=MARGIN,
+                    break_on_hyphens=False,
                 )
                 lines += [f"{MARGIN}- {reason}" for reason in reasons]
     return "\n".join(lines) + "\n"

@@ -66,7 +66,8 @@ class Plausibility:
         if known:
             head = ["encounters", "known", "median days to be known", "90% within", "within 90 days"]
             said += ["", *aligned([head, *(_lag_row(row) for row in known)])]
-        said += ["", "To look into:" if self.remarks else "Nothing is out of the ordinary."]
+        usual = "Nothing of what could be compared with published rates, or with its own past, stands out."
+        said += ["", "To look into:" if self.remarks else usual]
         return "\n".join([*said, *(f"- {remark}" for remark in self.remarks)]) + "\n"
 
     def _examples_of(self, row: dict[str, Any]) -> str:
@@ -94,8 +95,9 @@ class Plausibility:
             lowest, usual, since = rows.select(
                 pl.col("share").min(), pl.col("usual").first(), pl.col("month").min()
             ).row(0)
+            verb = "is" if rows.height == 1 else "are"
             said.append(
-                f"{kind}: {rows.height} of the last {RUN_OUT_MONTHS} months are thin, since {since:%B %Y}, "
+                f"{kind}: {rows.height} of the last {RUN_OUT_MONTHS} months {verb} thin, since {since:%B %Y}, "
                 f"down to {lowest:.0%} of the usual {usual:,.0f} encounters: claims may be missing still"
             )
         return tuple(said)

@@ -103,7 +103,9 @@ def shared_encounters(staging: Staging, n_shards: int, noted: Tally) -> pl.DataF
     empty = pl.DataFrame(schema={"person": pl.Int32, "encounter_id": pl.String})
     if not staging.encounter_hashes:
         return empty
-    hashes = np.sort(np.concatenate(staging.encounter_hashes))
+    hashes = np.concatenate(staging.encounter_hashes)
+    staging.encounter_hashes.clear()
+    hashes.sort()  # in place: there may be many millions
     suspects = pl.Series(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]), dtype=pl.UInt64)
     if suspects.is_empty():
         return empty

@@ -17,7 +17,7 @@ __all__ = ["MOST_SHARDS", "NO_PERSON", "Part", "Staging", "Tally", "prepare", "w
 
 NO_PERSON = "the person is not in the person table"
 MOST_SHARDS = 256  # where the number is not given; a power of two
-BATCH = 1 << 20  # rows that are in hand at once
+BATCH = 1 << 19  # rows that are in hand at once
 READ_BACK = 16_384  # rows that are read back at once
 CHUNKS: dict[str, Any] = {"table": pl.String, "path": pl.String, "offsets": pl.List(pl.Int64)}
 TALLIED = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
