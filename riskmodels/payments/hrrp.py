@@ -93,10 +93,12 @@ class ReadmissionsReduction(Program):
             "payment_reduction_dollars",
         ]  # fmt: skip
         frame = frame.select(columns)
+        together = None
         if inputs.draws is not None:
-            frame = frame.join(_intervals(inputs, rules), on="facility_id", how="left", maintain_order="left")
+            intervals, together = _intervals(inputs, rules)
+            frame = frame.join(intervals, on="facility_id", how="left", maintain_order="left")
         used = _USED + (("neutrality_modifier",) if inputs.options.get("neutrality") == "rules" else ())
-        return Settlement(frame, detail, used)
+        return Settlement(frame, detail, used, total_interval=together)
 
     def explain(self, inputs: Inputs, settlement: Settlement, rules: Rules, entity: str) -> Audit:
         """Write down the calculation of one hospital."""
@@ -171,9 +173,11 @@ def payment_factor(reduction: pl.Expr, rules: Rules) -> pl.Expr:
     return round_half_up(1 - capped, rules["factor_decimals"])
 
 
-def _intervals(inputs: Inputs, rules: Rules) -> pl.DataFrame:
-    """Return 95% intervals of factor and dollars: every draw of the ratios goes through the rules.
+def _intervals(inputs: Inputs, rules: Rules) -> tuple[pl.DataFrame, tuple[float, float] | None]:
+    """Return 95% intervals of factor and dollars, and of the dollars of all hospitals together.
 
+    Every draw of the ratios goes through the rules. The total is summed in each draw, as it cannot be had
+    from the hospitals' own intervals; there is none where no hospital's base payments are known.
     The medians of the peer groups are those of the draw; peer groups and neutrality modifier are held.
     """
     assert inputs.draws is not None
@@ -194,7 +198,12 @@ def _intervals(inputs: Inputs, rules: Rules) -> pl.DataFrame:
     factor = np.floor((1 - np.minimum(reduction, rules["maximum_reduction"])) * scale + 0.5 + 1e-9) / scale
     low, high = np.quantile(factor, [0.025, 0.975], axis=0)
     base = measures["base_operating_payments"]
-    return pl.DataFrame(
+    together = None
+    if base.is_not_null().any():
+        totals = (1 - factor) @ base.fill_null(0.0).to_numpy()
+        least, most = np.quantile(totals, [0.025, 0.975])
+        together = (float(least), float(most))
+    intervals = pl.DataFrame(
         {
             "facility_id": measures["facility_id"],
             "payment_adjustment_factor_lower": low,
@@ -203,6 +212,7 @@ def _intervals(inputs: Inputs, rules: Rules) -> pl.DataFrame:
             "payment_reduction_dollars_upper": base * (1 - low),
         }
     )
+    return intervals, together
 
 
 def _explain_payment(row: Mapping[str, Any], rules: Rules) -> list[Line]:

@@ -18,8 +18,10 @@ def rules_path(path: str | Path) -> Path:
 
 
 def summarise(payment: Payment) -> dict[str, Any]:
-    """Return title, rules with value, source and whether verified, and notes, as plain data."""
+    """Return title, rules with value, source and whether verified, notes and totals, as plain data."""
     used = [payment.rules.parameter(name) for name in payment.settlement.used if name in payment.rules]
+    together = payment.settlement.total_interval
+    totals = {} if together is None else {"dollars_lower": together[0], "dollars_upper": together[1]}
     return {
         "title": payment.rules.title,
         "rules": [
@@ -27,6 +29,7 @@ def summarise(payment: Payment) -> dict[str, Any]:
             for rule in used
         ],
         "notes": list(payment.notes),
+        **totals,
     }
 
 

@@ -16,6 +16,7 @@ from riskmodels.payments import load_rules, parse_changes, pay
 from riskmodels.payments.hrrp import contributions, payment_factor
 from riskmodels.payments.hrrp_benchmark import peer_groups
 from riskmodels.payments.hrrp_neutrality import solve_neutrality
+from riskmodels.payments.summary import summarise
 
 Writer = Callable[..., Path]
 
@@ -242,6 +243,19 @@ class TestBenchmark:
             pl.col("excess_readmission_ratio").median(), pl.col("peer_group_median").first()
         )
         assert medians["excess_readmission_ratio"].equals(medians["peer_group_median"])
+
+    def test_the_dollars_of_all_hospitals_have_an_interval_of_their_own(
+        self, benchmark_files: dict[str, Path]
+    ) -> None:
+        """It is of the sum in each draw: errors cancel, so it is narrower than the sum of the intervals."""
+        path = benchmark_files.pop("benchmark")
+        payment = pay("hrrp", path, year=2025, **benchmark_files)
+        low, high = payment.settlement.total_interval or (0.0, 0.0)
+        ends = payment.frame.select(pl.col("^payment_reduction_dollars_(lower|upper)$").sum()).row(0)
+        assert ends[0] < low < high < ends[1]
+        assert summarise(payment)["dollars_lower"] == low
+        del benchmark_files["base_payments"]
+        assert pay("hrrp", path, year=2025, **benchmark_files).settlement.total_interval is None
 
     def test_fewer_readmissions_of_the_break_even_remove_the_penalty(
         self, benchmark_files: dict[str, Path]
