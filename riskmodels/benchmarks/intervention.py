@@ -76,7 +76,8 @@ class InterventionResult:
     frame : pl.DataFrame
         threshold, reached (patients), expected_outcomes (among them, without it), avoided, cost, saved and
         net_benefit (dollars), number_needed (patients reached for one outcome avoided), each uncertain one
-        with ``_lower`` and ``_upper``; levels of fewer than 11 patients are null.
+        with ``_lower`` and ``_upper``; levels of fewer than 11 patients, or of 1 to 10
+        more than another, are null.
     best : float or None
         The threshold of the largest net benefit, None where none is above 0.
     break_even : float or None
@@ -174,6 +175,8 @@ def intervene(
     draws = effect.draw(n_draws, seed)
     scale, scales = _calibration(levels, observed, n_draws, seed)
     rows = []
+    reached = [int(np.count_nonzero(risks >= level)) for level in levels]
+    apart = _apart(reached if capacity is None else [min(capacity, len(risks))])
     for place, level in enumerate(levels):
         above = np.sort(risks[risks >= level])[::-1]
         above = above if capacity is None else above[:capacity]
@@ -197,7 +200,7 @@ def intervene(
             "number_needed": taken / avoided if avoided > 0 else None,
         }
         small = {"threshold": level, **dict.fromkeys(list(row)[1:])}
-        rows.append(row if len(above) >= SMALLEST_CELL else small)
+        rows.append(row if apart[place] else small)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.Float64))
     top = frame.drop_nulls("net_benefit").sort("net_benefit", descending=True, nulls_last=True)
     best = float(top["threshold"][0]) if top.height and top["net_benefit"][0] > 0 else None
@@ -238,6 +241,18 @@ def plot_net_benefit(result: InterventionResult, path: str | Path) -> Path:
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     return path
+
+
+def _apart(reached: Sequence[int]) -> list[bool]:
+    """Tell which levels are shown: of 11 patients or more, and none or 11 or more from the next one shown.
+
+    From two levels the patients between them can be worked out. Those of few patients come first.
+    """
+    last, shown = 0, dict.fromkeys(reached, False)
+    for count in sorted(shown):
+        if count - last >= SMALLEST_CELL:
+            last, shown[count] = count, True
+    return [shown[count] for count in reached]
 
 
 def _calibration(

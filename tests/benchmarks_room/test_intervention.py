@@ -98,3 +98,12 @@ def test_the_command_asks_for_the_effect_and_draws_the_plot(tmp_path: Path) -> N
     assert "<svg" in (tmp_path / "p.svg").read_text()
     with pytest.raises(DataError, match=r"end it in \.svg or \.png"):
         plot_net_benefit(intervene(RISKS, Effect(0.25), **COSTS), tmp_path / "p.pdf")
+
+
+def test_patients_between_two_thresholds_cannot_be_worked_out() -> None:
+    """40, 37 and 20 are reached: 40 less 37 would tell three patients."""
+    risk = [0.1] * 3 + [0.2] * 17 + [0.4] * 20
+    found = intervene(
+        risk, Effect(0.2), cost_per_patient=1, value_per_outcome=9, thresholds=[0.05, 0.15, 0.3]
+    )
+    assert found.frame["reached"].to_list() == [None, 37, 20]
