@@ -97,8 +97,9 @@ class Plausibility:
             ).row(0)
             verb = "is" if rows.height == 1 else "are"
             said.append(
-                f"{kind}: {rows.height} of the last {RUN_OUT_MONTHS} months {verb} thin, since {since:%B %Y}, "
-                f"down to {lowest:.0%} of the usual {usual:,.0f} encounters: claims may be missing still"
+                f"{kind}: {rows.height} of the last {RUN_OUT_MONTHS} months {verb} thin, "
+                f"since {since:%B %Y}, down to {lowest:.0%} of the usual {usual:,.0f} encounters: "
+                "claims may be missing still"
             )
         return tuple(said)
 
