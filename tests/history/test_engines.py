@@ -101,15 +101,18 @@ def test_institutional_claims(inpatient):
     rows = assert_same(synpuf.claim_rows, claims, inpatient=inpatient)
     encounters = assert_same(synpuf.encounters, rows, inpatient=inpatient)
 
+    lists = (*desynpuf.DIAGNOSIS_LISTS, *desynpuf.PROCEDURE_LISTS, *desynpuf.LINE_LISTS)
+
     def codes(claims):
-        return synpuf.claim_codes(synpuf.with_end(claims, "CLM_THRU_DT"), lists=desynpuf.INSTITUTIONAL_CODES)
+        return synpuf.claim_codes(synpuf.with_end(claims, "CLM_THRU_DT"), lists=lists)
 
     def later_codes(claims, encounters):
-        claims = synpuf.with_end_of_claim(claims, encounters)
-        return synpuf.claim_codes(claims, lists=desynpuf.INSTITUTIONAL_CODES)
+        return synpuf.claim_codes(synpuf.with_end_of_claim(claims, encounters), lists=lists)
 
-    assert_same(codes, claims)
+    found = assert_same(codes, claims)
     assert_same(later_codes, claims, encounters)
+    told = found.filter(pl.col("kind") == "diagnosis").group_by("code").len()
+    assert_same(synpuf.procedures_alone, found.filter(pl.col("code_system") == "ICD9PCS"), told)
 
 
 @pytest.mark.parametrize(
