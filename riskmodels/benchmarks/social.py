@@ -163,13 +163,10 @@ def social_tables(
         pl.col("at_risk").mean().alias(f"{name}_share"), pl.col("at_risk").sum().alias("_count")
     )
     table = withhold(suppress_small_cells(plain), hidden) if suppress else unsuppressed(plain, 1)
-    parts = [
-        standardise(piece, entity=by).with_columns(pl.lit(piece["level"][0]).alias("level"))
-        for piece in rows.sort("level").partition_by("level", maintain_order=True)
-    ]
-    strata = pl.concat(parts).sort(by, "level", maintain_order=True)
+    strata = _strata(rows, by, "level")
     strata = withhold(suppress_parts(strata, "level"), hidden) if suppress else unsuppressed(strata, 1)
-    counted = strata.group_by(by).agg(_counted=pl.col("n").is_not_null().all())
+    sides = suppress_parts(_strata(rows, by, "at_risk"), "at_risk")
+    counted = sides.group_by(by).agg(_counted=pl.col("n").is_not_null().all())
     figures = ("ratio", "ratio_lower", "ratio_upper")
     side = own.select(
         by, *(pl.col(column).alias(column.replace("ratio", "ratio_adjusted", 1)) for column in figures)
@@ -182,7 +179,7 @@ def social_tables(
     small = pl.col("_count").is_between(1, SMALLEST_CELL - 1) | (pl.col("n") - pl.col("_count")).is_between(
         1, SMALLEST_CELL - 1
     )
-    # Where a stratum's size is withheld beside others, the share would tell it.
+    # Where the number at risk, or not, is withheld beside others, the share would tell it.
     shown = ~(small | pl.col("n").is_null()) & pl.col("_counted") if suppress else pl.lit(True)
     beside = [f"ratio_adjusted{end}" for end in ("", "_lower", "_upper")]
     table = (
@@ -207,6 +204,15 @@ def social_tables(
     )
     strata = strata.select(by, "level", "n", "observed", "expected", *figures, "suppressed", "note")
     return {"social": table, "social_strata": strata.sort(by, "level"), "social_effects": effects}
+
+
+def _strata(rows: pl.DataFrame, by: str, part: str) -> pl.DataFrame:
+    """Return observed and expected of each entity and value of `part`."""
+    pieces = [
+        standardise(piece, entity=by).with_columns(pl.lit(piece[part][0]).alias(part))
+        for piece in rows.sort(part).partition_by(part, maintain_order=True)
+    ]
+    return pl.concat(pieces).sort(by, part, maintain_order=True)
 
 
 def _adjusted(rows: pl.DataFrame, by: str) -> tuple[np.ndarray, pl.DataFrame]:
