@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from riskmodels.cohorts import build_cohort
 from riskmodels.engines import Engine, LocalEngine, Tables, open_engine, session
 from riskmodels.engines.tasks import ShardTask, from_arrow, to_arrow
 from riskmodels.errors import DataError, RiskModelsError, SpecError, StoreError
@@ -70,11 +69,21 @@ def test_other_failures_name_the_work_and_the_reason(spark: Engine) -> None:
         list(spark.run(Failing(OSError), dict.fromkeys(range(4)), "Failing"))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Reads a shard of a history."""
+
+    history: History
+
+    def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
+        return {"person": self.history.shard(number, ["person"]).person}
+
+
 def test_a_history_that_workers_cannot_see(spark: Engine, history: History, tmp_path: Path) -> None:
     """Where the file system is not shared, the history that is missing is named."""
     moved = History(tmp_path / "elsewhere", history.manifest)
     with pytest.raises(StoreError, match=r"no history at .*elsewhere"):
-        build_cohort("readmission-30d", moved, engine=spark)
+        list(spark.run(Reading(moved), {0: None}, "Reading"))
 
 
 def test_workers_with_another_version() -> None:
