@@ -233,7 +233,13 @@ def intervene(
     if scores.is_dir():
         from riskmodels.scoring import read_scores
 
-        risks = read_scores(scores).filter(pl.col("status") == "open").select("risk").collect()
+        days = sorted(scores.glob("as_of=*"))
+        risks = (
+            read_scores(days[0] if len(days) == 1 else scores)
+            .filter(pl.col("status") == "open")
+            .select("risk")
+            .collect()
+        )
     else:
         risks = read_frame(scores, ("risk",))
     limits = _numbers(effect_interval, "--effect-interval")
