@@ -81,8 +81,9 @@ def read(path: Path, rules: Rules, options: Mapping[str, Any]) -> Inputs:
         withheld = measures.filter(hidden)["facility_id"].unique()
         hospitals = hospitals.with_columns(pl.col("facility_id").is_in(withheld.to_list()).alias("withheld"))
     groups_file = Path(options["peer_groups"]).name
+    known = measures.filter(pl.col("excess_readmission_ratio").is_not_null())["facility_id"].n_unique()
     notes: tuple[str, ...] = (
-        f"peer-group medians are of the benchmark's {facilities.height:,} hospitals, by {groups_file}",
+        f"peer-group medians are of the benchmark's {known:,} hospitals with a ratio, by {groups_file}",
         f"neutrality modifier {modifier:.6g}: {source}",
     )
     if own and len(withheld):
