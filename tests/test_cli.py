@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from riskmodels.cli import main
-from riskmodels.cli_options import in_words
-from riskmodels.cli_pay import PROGRAM_OPTIONS, PROGRAMS
+from riskmodels.cli.options import in_words
+from riskmodels.cli.pay import PROGRAM_OPTIONS, PROGRAMS
 from riskmodels.payments import program_options, programs
 
 HEAVY = ("pandas", "polars", "numpy", "lightgbm", "sklearn", "shap", "mlflow", "matplotlib", "numba", "scipy")

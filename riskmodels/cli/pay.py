@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from riskmodels.cli_options import PATH
+from riskmodels.cli.options import PATH
 
 __all__ = ["PROGRAMS", "PROGRAM_OPTIONS", "episodes", "pay"]
 

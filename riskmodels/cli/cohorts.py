@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from riskmodels.cli_options import DATE, PATH, as_of_option, engine_options
+from riskmodels.cli.options import DATE, PATH, as_of_option, engine_options
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from riskmodels.cli_options import PATH, as_of_option, engine_options, tracking_option
+from riskmodels.cli.options import PATH, as_of_option, engine_options, tracking_option
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine

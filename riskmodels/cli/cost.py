@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from riskmodels.cli_options import DATE, PATH, as_of_option
+from riskmodels.cli.options import DATE, PATH, as_of_option
 
 __all__ = ["COMMANDS"]
 

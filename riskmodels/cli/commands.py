@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from riskmodels import __version__
-from riskmodels.cli_benchmark import benchmark
-from riskmodels.cli_benchmarks import COMMANDS as BENCHMARK_COMMANDS
-from riskmodels.cli_cohorts import attribute, tasks
-from riskmodels.cli_options import (
+from riskmodels.cli.benchmark import benchmark
+from riskmodels.cli.cohorts import attribute, tasks
+from riskmodels.cli.cost import COMMANDS as COST_COMMANDS
+from riskmodels.cli.options import (
     DATE,
     PATH,
     Lines,
@@ -24,7 +24,7 @@ from riskmodels.cli_options import (
     engine_options,
     tracking_option,
 )
-from riskmodels.cli_pay import episodes, pay
+from riskmodels.cli.pay import episodes, pay
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine
@@ -143,7 +143,7 @@ def check(history: Path, as_of: datetime | None, out: Path | None) -> None:
     Counts by table and year, overlapping stays, impossible dates, unknown codes, duplicate ids; rates beside
     published ones, claim lag and run-out; and which tasks the history can support, and why not.
     """
-    from riskmodels.cli_cohorts import check_up
+    from riskmodels.cli.cohorts import check_up
 
     click.echo(check_up(history, as_of, out))
 
@@ -363,5 +363,5 @@ main.add_command(episodes)
 main.add_command(tasks)
 main.add_command(benchmark)
 main.add_command(pay)
-for command in BENCHMARK_COMMANDS:
+for command in COST_COMMANDS:
     main.add_command(command)
