@@ -106,7 +106,8 @@ def parts(data: Path):
         end,
         start=(at - pl.duration(days="los")),
         encounter_id=pl.col("eid").cast(pl.String),
-        kind=pl.col("etype").replace_strict(KINDS),
+        # Not by replace_strict, for which Polars holds the whole table in memory.
+        kind=pl.coalesce(pl.when(pl.col("etype") == k).then(pl.lit(kind)) for k, kind in KINDS.items()),
         paid="cost",
     )
     yield Part("encounter", stays, "enc")
