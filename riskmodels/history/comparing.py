@@ -14,13 +14,14 @@ from riskmodels.history.rates import AGE_BANDS, RATES, months_before, rates, rec
 from riskmodels.progress import track
 from riskmodels.terminology import load_grouper
 
-__all__ = ["compare_with_usual"]
+__all__ = ["OLD", "by_year", "compare_with_usual"]
 
 FEWEST = FEWEST_SHOWN
 OUTSIDE = 0.25  # of the published range, before a rate is pointed out
 EXAMPLES = 5
 USUAL_MONTHS = 12
 FEWEST_A_MONTH = 30
+COUNTS = ("members", "admissions", "ed_visits", "returns", "deaths")
 OLD = [f"{AGE_BANDS[0]}-{AGE_BANDS[1] - 1}", f"{AGE_BANDS[1]}-{AGE_BANDS[2] - 1}", f"{AGE_BANDS[2]} and over"]
 # Diagnoses are known if they belong to a chapter; codes of other systems if they have their system's shape.
 CLASSIFIED = {"ICD9CM": "chapters", "ICD10CM": "chapters"}
@@ -42,7 +43,7 @@ def compare_with_usual(history: History) -> Plausibility:
         volumes.append(volume(shard.encounter))
         coded.append(_codes(shard, vocabulary))
         covered += shard.coverage.select(pl.col("end_date").max()).to_series().to_list()
-    table = _by_year(pl.concat(counted))
+    table = by_year(pl.concat(counted))
     codes = pl.concat(coded).group_by("kind", "code").agg(pl.col("rows", "persons").sum())
     codes = codes.join(vocabulary, on="code")
     encounters = pl.concat(volumes).group_by("kind", "month").agg(pl.col("encounters").sum())
@@ -62,7 +63,7 @@ def _last_month(covered: list[date | None]) -> date | None:
     return max(known).replace(day=1) if known else None
 
 
-def _by_year(counted: pl.DataFrame) -> pl.DataFrame:
+def by_year(counted: pl.DataFrame) -> pl.DataFrame:
     """Add up bands and shards, and return rates with small cells taken out."""
     old = counted.filter(pl.col("band").is_in(OLD)).with_columns(band=pl.lit("65 and over"))
     every = counted.with_columns(band=pl.lit("all"))
@@ -73,13 +74,13 @@ def _by_year(counted: pl.DataFrame) -> pl.DataFrame:
         .sort("year", "band")
     )
     years, enough = pl.col("member_years"), pl.col("members") >= FEWEST
+    sums = sums.with_columns(_withheld(name).alias(f"no {name}") for name in COUNTS)
 
     def shown(name: str, of: pl.Expr, times: float) -> pl.Expr:
-        count = pl.col(name)
-        visible = enough & (of > 0) & ((count == 0) | (count >= FEWEST))
-        return pl.when(visible).then(count / of * times).alias(name)
+        visible = enough & (of > 0) & ~pl.col(f"no {name}")
+        return pl.when(visible).then(pl.col(name) / of * times).alias(name)
 
-    return sums.filter(enough).select(
+    return sums.filter(enough & ~pl.col("no members")).select(
         "year",
         "band",
         years.round(1).alias("member_years"),
@@ -91,6 +92,23 @@ def _by_year(counted: pl.DataFrame) -> pl.DataFrame:
         .alias("returns"),
         shown("deaths", years, 1000),
         pl.when(enough & (years > 0)).then(pl.col("spent") / years / 12).alias("spent"),
+    )
+
+
+def _withheld(name: str) -> pl.Expr:
+    """Say of each band of a year whether its count is 1 to 10, or would give such a count by subtraction.
+
+    Where a band of the old is small, all of them are withheld and their sum is shown; where those under 65
+    are few, the sum over all ages is withheld, which they could be worked out from.
+    """
+    count, band = pl.col(name), pl.col("band")
+    small = (count > 0) & (count < FEWEST)
+
+    def any_small(*bands: str) -> pl.Expr:
+        return (small & band.is_in(bands)).any().over("year")
+
+    return (
+        small | (band.is_in(OLD) & any_small(*OLD)) | ((band == "all") & any_small("under 65", "65 and over"))
     )
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from riskmodels.cli import main
 from riskmodels.history import History, Part, compare_with_usual, open_history, write_history
+from riskmodels.history.comparing import OLD, by_year
 
 PEOPLE = 40
 TIMES = pl.Datetime("us")
@@ -139,6 +140,39 @@ def test_a_cell_of_few_members_is_not_there_at_all(tmp_path: Path) -> None:
     history = make(tmp_path, [], people=10)
     assert compare_with_usual(history).rates.is_empty()
     assert "no coverage of 11 persons" in compare_with_usual(history).to_text()
+
+
+@pytest.mark.parametrize(
+    ("admissions", "shown"),
+    [
+        ((20, 20, 20, 20), {"under 65", "65-74", "75-84", "85 and over", "65 and over", "all"}),
+        ((20, 20, 20, 4), {"under 65", "65 and over", "all"}),
+        ((4, 20, 20, 20), {"65-74", "75-84", "85 and over", "65 and over"}),
+        ((20, 4, 3, 2), {"under 65"}),
+    ],
+    ids=["none is small", "a small band of the old", "few under 65", "few of 65 and over"],
+)
+def test_no_small_cell_can_be_worked_out_from_the_others(
+    admissions: tuple[int, ...], shown: set[str]
+) -> None:
+    """What is shown of a year never leaves one small band as a difference."""
+    counted = pl.DataFrame(
+        {
+            "year": 2021,
+            "band": ["under 65", *OLD],
+            "member_years": 100.0,
+            "members": 100,
+            "admissions": admissions,
+            "ed_visits": 0,
+            "discharges": 0,
+            "returns": 0,
+            "deaths": 0,
+            "spent": 0.0,
+        }
+    )
+    table = by_year(counted)
+    assert set(table.drop_nulls("admissions")["band"]) == shown
+    assert set(table.drop_nulls("ed_visits")["band"]) == set(table["band"])
 
 
 def test_rates_beside_published_ones(tmp_path: Path) -> None:
