@@ -7,7 +7,7 @@ import polars as pl
 
 from riskmodels.errors import DataError
 from riskmodels.history.adapters import omop_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, run
 from riskmodels.history.adapters.tabular import read_table, tables_in, whole_table
 from riskmodels.history.reading import Field, no_rows
 from riskmodels.history.staging import Part
@@ -135,11 +135,7 @@ class Omop:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "OMOP's tables, such as person.csv and visit_occurrence.csv")
-        missing = [name for name in REQUIRED if name not in found.files]
-        if missing:
-            problem = f"no {' and no '.join(missing)} of OMOP here"
-            raise nothing_found(source, problem, [f"{name}.csv" for name in REQUIRED], found.names)
-        return sorted(found.files.values(), key=lambda file: file.name)
+        return found.complete(source, REQUIRED, "OMOP")
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
         """Read persons, visits and concepts whole, then the clinical tables in batches."""

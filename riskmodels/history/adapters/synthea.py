@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.history.adapters import synthea_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, run
 from riskmodels.history.adapters.tabular import read_table, tables_in, whole_table
 from riskmodels.history.reading import Field, no_rows
 from riskmodels.history.staging import Part
@@ -82,11 +82,7 @@ class Synthea:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "Synthea's patients.csv, encounters.csv and conditions.csv")
-        missing = [name for name in REQUIRED if name not in found.files]
-        if missing:
-            problem = f"no {' and no '.join(missing)} of Synthea here"
-            raise nothing_found(source, problem, [f"{name}.csv" for name in REQUIRED], found.names)
-        return sorted(found.files.values(), key=lambda file: file.name)
+        return found.complete(source, REQUIRED, "Synthea")
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
         """Read patients and encounters whole, then the rest file by file in batches."""

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import DataError
-from riskmodels.history.adapters.base import SourceFile, candidates
+from riskmodels.history.adapters.base import SourceFile, candidates, nothing_found
 from riskmodels.history.reading import DTYPES, EXAMPLES, Field, read_csv
 
 __all__ = ["Found", "read_table", "tables_in", "typed", "unpack", "whole_table"]
@@ -38,6 +38,21 @@ class Found:
 
     files: dict[str, SourceFile]
     names: list[str]
+
+    def complete(self, source: Path, required: Iterable[str], publisher: str) -> list[SourceFile]:
+        """Return the files by name.
+
+        Raises
+        ------
+        DataError
+            A required table is not there.
+        """
+        required = tuple(required)
+        missing = [table for table in required if table not in self.files]
+        if missing:
+            problem = f"no {' and no '.join(missing)} of {publisher} here"
+            raise nothing_found(source, problem, [f"{table}.csv" for table in required], self.names)
+        return sorted(self.files.values(), key=lambda file: file.name)
 
 
 def tables_in(source: Path, wanted: Iterable[str], looked_for: str) -> Found:

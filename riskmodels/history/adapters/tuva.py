@@ -10,7 +10,7 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.history.adapters import institutional, professional
 from riskmodels.history.adapters import tuva_tables as tables
-from riskmodels.history.adapters.base import Adapter, SourceFile, nothing_found, run
+from riskmodels.history.adapters.base import Adapter, SourceFile, run
 from riskmodels.history.adapters.tabular import read_table, tables_in, whole_table
 from riskmodels.history.reading import Field
 from riskmodels.history.staging import Part
@@ -106,7 +106,6 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
 }
 REQUIRED = ("eligibility", "medical_claim")
-LOOKED_FOR = tuple(f"{name}.csv" for name in FIELDS)
 BATCH_ROWS = 200_000
 
 
@@ -120,11 +119,7 @@ class Tuva:
     def find(self, source: Path) -> list[SourceFile]:
         """Return the tables of a folder or archive by their names."""
         found = tables_in(source, FIELDS, "Tuva's eligibility.csv and medical_claim.csv")
-        missing = [name for name in REQUIRED if name not in found.files]
-        if missing:
-            problem = f"no {' and no '.join(missing)} of Tuva's input layer here"
-            raise nothing_found(source, problem, LOOKED_FOR, found.names)
-        return sorted(found.files.values(), key=lambda file: file.name)
+        return found.complete(source, REQUIRED, "Tuva's input layer")
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:
         """Read the enrolment, then the claims twice: for their encounters, and for their codes."""
