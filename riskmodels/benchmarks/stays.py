@@ -150,7 +150,8 @@ def _bundle(model: "str | Path | ModelBundle | None", tracking_uri: str | None) 
     if model is None:
         return None
     if isinstance(model, str | Path):
+        from riskmodels.learning.bundle import ModelBundle
         from riskmodels.learning.registry import load_model
 
-        return load_model(model, tracking_uri=tracking_uri)
+        return load_model(model, tracking_uri=tracking_uri, kind=ModelBundle)
     return model

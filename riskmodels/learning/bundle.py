@@ -1,22 +1,19 @@
-"""A model with all that scoring needs, as a folder of text files: nothing pickled, the same bytes each time.
+"""A model of a risk with all that scoring needs, as a folder of text files: see `bundle_folder`.
 
-The folder holds ``bundle.json`` (metadata, risk bands, SHA-256 of the other files), ``task.yaml``,
-``features.json``, ``contract.json`` and ``model/`` (the booster and its encoder and calibration).
+Its head is ``bundle.json`` (metadata, risk bands, SHA-256 of the other files).
 """
 
-import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
 from riskmodels.errors import RegistryError
-from riskmodels.files import atomic_directory, sha256
+from riskmodels.learning.bundle_folder import Bundle
 from riskmodels.learning.contract import CheckedFrame, DataContract
 
 if TYPE_CHECKING:
@@ -24,9 +21,8 @@ if TYPE_CHECKING:
     from riskmodels.features import FeatureSet
     from riskmodels.learning import RiskModel
 
-__all__ = ["BAND_NAMES", "FORMAT_VERSION", "ModelBundle", "RiskBands"]
+__all__ = ["BAND_NAMES", "ModelBundle", "RiskBands"]
 
-FORMAT_VERSION = 2  # 1 where the model uses all that is dated before the index time
 BAND_NAMES = ("low", "medium", "high", "very high")
 BAND_QUANTILES = (0.5, 0.8, 0.95)
 
@@ -101,8 +97,8 @@ class RiskBands:
 
 
 @dataclass(frozen=True)
-class ModelBundle:
-    """A fitted model with its features, task, data contract and risk bands.
+class ModelBundle(Bundle):
+    """A fitted model of a risk with its features, task, data contract and risk bands.
 
     Parameters
     ----------
@@ -115,6 +111,11 @@ class ModelBundle:
         The model was fitted on what was recorded before each index time, and is used so.
     """
 
+    HEAD: ClassVar[str] = "bundle.json"
+    KIND: ClassVar[str] = "a model of a risk"
+    OUTPUTS: ClassVar[Mapping[str, str]] = {"risk": "double", "risk_band": "string"}
+    FORMAT_VERSION: ClassVar[int] = 2  # 1 where the model uses all that is dated before the index time
+
     model: "RiskModel"
     feature_set: "FeatureSet"
     task: "Task"
@@ -123,21 +124,6 @@ class ModelBundle:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reference: Mapping[str, Any] = field(default_factory=dict)
     known_only: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the name under which the model goes; the task's where none was given."""
-        return str(self.metadata.get("name") or self.task.name)
-
-    @property
-    def version(self) -> str:
-        """Return the version in the registry, or ``unregistered``."""
-        return str(self.metadata.get("version") or "unregistered")
-
-    @property
-    def predict_features(self) -> tuple[str, ...]:
-        """Return the features of role `predict`, which risk adjustment may not use."""
-        return tuple(column.name for column in self.contract.every_column if column.role != "adjust")
 
     def check(self, frame: Any) -> CheckedFrame:
         """Return `frame` in the order of training, or refuse it: see `DataContract.check`."""
@@ -151,6 +137,11 @@ class ModelBundle:
         _, ready = self.ready(frame)
         return np.asarray(self.model.predict_proba(ready)[:, 1], dtype=float)
 
+    def output(self, frame: Any) -> dict[str, Any]:
+        """Return the risk and the name of its band for each row."""
+        risk = self.predict(frame)
+        return {"risk": risk, "risk_band": self.bands.assign(risk).to_list()}
+
     def ready(self, frame: Any) -> tuple[CheckedFrame, Any]:
         """Return a table or feature frame as it was checked, and as the model takes it.
 
@@ -162,105 +153,28 @@ class ModelBundle:
         checked = self.check(frame.frame)
         return checked, replace(frame, frame=checked.frame) if frame.sparse_columns else checked.frame
 
-    def fingerprint(self) -> str:
-        """Return a hash of what the model computes, whatever its name, version and metadata."""
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            hashes = self._write_parts(Path(folder))
-        if self.known_only:
-            hashes["known_only"] = "true"
-        hashes["bands"] = json.dumps(self.bands.to_dict(), sort_keys=True)
-        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-
-    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
-        """Write the bundle to `folder`, whole or not at all."""
-        folder = Path(folder)
-        if folder.exists() and not replace:
-            raise RegistryError(f"{folder} is there already\nFix: name another folder, or remove it")
-        with atomic_directory(folder, replace=replace) as temporary:
-            hashes = self._write_parts(temporary)
-            _write(
-                temporary / "bundle.json",
-                {
-                    "format_version": FORMAT_VERSION if self.known_only else 1,
-                    **({"known_only": True} if self.known_only else {}),
-                    "metadata": dict(self.metadata),
-                    "reference": dict(self.reference),
-                    "bands": self.bands.to_dict(),
-                    "files": hashes,
-                },
-            )
-        return folder
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "ModelBundle":
-        """Read a bundle; a file that is missing or not as written is refused.
-
-        Raises
-        ------
-        RegistryError
-            `folder` is no bundle, of a newer format, or damaged.
-        """
-        from riskmodels.cohorts import Task
-        from riskmodels.features import FeatureSet
-        from riskmodels.learning import RiskModel
-
-        folder = Path(folder)
-        head = folder / "bundle.json"
-        if not head.is_file():
-            raise RegistryError(f"{folder} is no model folder: it has no bundle.json")
-        try:
-            content = json.loads(head.read_text(encoding="utf-8"))
-            newer = content["format_version"] > FORMAT_VERSION
-        except (ValueError, KeyError, TypeError) as error:
-            raise RegistryError(
-                f"{head} is not as it was written\nFix: take the model folder from its source again"
-            ) from error
-        if newer:
-            raise RegistryError(
-                f"{folder} was written by a newer riskmodels (format {content['format_version']}; this one "
-                "reads "
-                f"up to {FORMAT_VERSION})\nFix: update riskmodels"
-            )
-        for name, expected in content["files"].items():
-            part = folder / name
-            if not part.is_file() or sha256(part) != expected:
-                state = "is not as it was written" if part.is_file() else "is missing"
-                raise RegistryError(f"{part} {state}\nFix: take the model folder from its source again")
-        return cls(
-            model=RiskModel.load(folder / "model"),
-            feature_set=FeatureSet.from_dict(json.loads((folder / "features.json").read_text("utf-8"))),
-            task=Task.from_yaml((folder / "task.yaml").read_text("utf-8")),
-            contract=DataContract.from_dict(json.loads((folder / "contract.json").read_text("utf-8"))),
-            bands=RiskBands.from_dict(content["bands"]),
-            metadata=content["metadata"],
-            reference=content["reference"],
-            known_only=content.get("known_only", False),
-        )
-
-    def _write_parts(self, folder: Path) -> dict[str, str]:
-        """Write all but bundle.json; return the SHA-256 of each file by its name in the folder."""
-        self.model.save(folder / "model")
-        (folder / "task.yaml").write_text(self.task.to_yaml(), encoding="utf-8")
-        _write(folder / "features.json", self.feature_set.to_dict())
-        _write(folder / "contract.json", self.contract.to_dict())
+    def _head(self, files: Mapping[str, str]) -> dict[str, Any]:
         return {
-            path.relative_to(folder).as_posix(): sha256(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            "format_version": self.FORMAT_VERSION if self.known_only else 1,
+            **({"known_only": True} if self.known_only else {}),
+            "metadata": dict(self.metadata),
+            "reference": dict(self.reference),
+            "bands": self.bands.to_dict(),
         }
 
+    @classmethod
+    def _restore(cls, head: Mapping[str, Any], model: Path, **parts: Any) -> Self:
+        from riskmodels.learning import RiskModel
 
-def _write(path: Path, content: Any) -> None:
-    text = json.dumps(_finite(content), indent=2, sort_keys=True, default=str, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+        return cls(
+            model=RiskModel.load(model),
+            bands=RiskBands.from_dict(head["bands"]),
+            metadata=head["metadata"],
+            reference=head["reference"],
+            known_only=head.get("known_only", False),
+            **parts,
+        )
 
-
-def _finite(content: Any) -> Any:
-    """Return plain data with null for numbers that JSON does not have: a metric may be undefined."""
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    def _beside(self) -> dict[str, str]:
+        known = {"known_only": "true"} if self.known_only else {}
+        return {**known, "bands": json.dumps(self.bands.to_dict(), sort_keys=True)}

@@ -122,10 +122,11 @@ def compare_with_champion(
     """
     from riskmodels.errors import ContractError, RegistryError
     from riskmodels.evaluation import compare
+    from riskmodels.learning.bundle import ModelBundle
     from riskmodels.learning.registry import CHAMPION, load_model
 
     try:
-        champion = load_model(f"models:/{name}@{CHAMPION}", tracking_uri)
+        champion = load_model(f"models:/{name}@{CHAMPION}", tracking_uri, kind=ModelBundle)
         risk = champion.predict(known_columns(frame, champion))
     except (RegistryError, ContractError):
         return None

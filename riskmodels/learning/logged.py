@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from riskmodels import __version__
-from riskmodels.learning.bundle import ModelBundle
+from riskmodels.learning.bundle_folder import Bundle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ __all__ = ["flat", "metrics_of", "requirements", "short", "signature", "syntheti
 REQUIREMENTS = ("lightgbm", "narwhals", "numpy", "pandas", "polars", "pyarrow", "pyyaml", "scikit-learn")
 
 
-def synthetic_example(bundle: ModelBundle) -> "pd.DataFrame":
+def synthetic_example(bundle: Bundle) -> "pd.DataFrame":
     """Return one made-up row of features: typical values of each column by itself, no patient's row."""
     import pandas as pd
 
@@ -29,7 +29,7 @@ def synthetic_example(bundle: ModelBundle) -> "pd.DataFrame":
     return pd.DataFrame(columns)
 
 
-def signature(bundle: ModelBundle) -> Any:
+def signature(bundle: Bundle) -> Any:
     """Return the signature: every feature by name, numbers as doubles, so that a missing value is allowed."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -38,7 +38,7 @@ def signature(bundle: ModelBundle) -> Any:
         ColSpec(DataType.string if column.kind == "category" else DataType.double, column.name)
         for column in bundle.contract.columns
     ]
-    outputs = [ColSpec(DataType.double, "risk"), ColSpec(DataType.string, "risk_band")]
+    outputs = [ColSpec(DataType[kind], name) for name, kind in bundle.OUTPUTS.items()]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 

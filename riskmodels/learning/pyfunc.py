@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from riskmodels.learning.bundle import ModelBundle
+from riskmodels.learning.bundle_folder import Bundle, load_bundle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,23 +13,20 @@ __all__ = ["PyfuncModel"]
 class PyfuncModel:
     """A model bundle with MLflow's predict."""
 
-    def __init__(self, bundle: ModelBundle) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Return ``risk`` and ``risk_band`` for each row of features.
+        """Return ``risk`` and ``risk_band`` of each row of features, or ``expected_cost``.
 
         Columns may come in any order; a missing column, or one that the contract does not know, is refused.
         """
         import pandas as pd
 
-        risk = self.bundle.predict(model_input)
-        band = self.bundle.bands.assign(risk).to_list()
-        return pd.DataFrame(
-            {"risk": risk, "risk_band": band}, index=getattr(model_input, "index", None), copy=False
-        )
+        index = getattr(model_input, "index", None)
+        return pd.DataFrame(self.bundle.output(model_input), index=index, copy=False)
 
 
 def _load_pyfunc(data_path: str) -> PyfuncModel:
     """Load the bundle that MLflow keeps with the model."""
-    return PyfuncModel(ModelBundle.load(data_path))
+    return PyfuncModel(load_bundle(data_path))

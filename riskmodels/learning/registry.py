@@ -8,15 +8,14 @@ import logging
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from riskmodels import __version__
 from riskmodels.errors import RegistryError, did_you_mean
 from riskmodels.files import write_json
-from riskmodels.learning.bundle import ModelBundle
-from riskmodels.learning.cost_bundle import is_cost_bundle
+from riskmodels.learning.bundle_folder import Bundle, bundle_kind, load_bundle
 from riskmodels.learning.gate import Promotion, decide
 from riskmodels.learning.logged import flat, metrics_of, requirements, short, signature, synthetic_example
 from riskmodels.learning.tracking import Tracking, tracking, without_password
@@ -36,6 +35,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+B = TypeVar("B", bound=Bundle)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 EVALUATION, COMPARISON, CONTRACT = "evaluation.json", "comparison.json", "contract.json"
@@ -58,7 +59,7 @@ class LoggedModel:
 
 
 def log_model(
-    bundle: ModelBundle,
+    bundle: Bundle,
     evaluation: "Evaluation",
     plots: Mapping[str, Path] | None = None,
     params: Mapping[str, Any] | None = None,
@@ -72,7 +73,7 @@ def log_model(
 
     Parameters
     ----------
-    bundle : ModelBundle
+    bundle : ModelBundle or CostBundle
         The model.
     evaluation : Evaluation
         How good it is on patients held out; it holds no row of a patient.
@@ -164,28 +165,56 @@ def promote(
     return Promotion(name, str(chosen.version), promoted, reasons, against)
 
 
-def load_model(model: str | Path, tracking_uri: str | None = None) -> ModelBundle:
+@overload
+def load_model(model: str | Path, tracking_uri: str | None = None, *, kind: type[B]) -> B: ...
+
+
+@overload
+def load_model(model: str | Path, tracking_uri: str | None = None) -> Bundle: ...
+
+
+def load_model(
+    model: str | Path, tracking_uri: str | None = None, *, kind: type[Bundle] | None = None
+) -> Bundle:
     """Load a model from the registry, a run or a folder.
 
     Parameters
     ----------
     model : str or path
         ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/RUN_ID`` or a folder.
+    kind : type, optional
+        `ModelBundle` or `CostBundle`, where a model of the other kind would be of no use.
+
+    Returns
+    -------
+    ModelBundle or CostBundle
 
     Raises
     ------
     RegistryError
-        There is no such model, or it is damaged.
+        There is no such model, it is damaged, or of another kind.
     """
-    text = str(model)
+    bundle = _load(str(model), tracking_uri)
+    if kind is not None and not isinstance(bundle, kind):
+        raise RegistryError(f"{model} is {bundle.KIND}, and not {kind.KIND}\nFix: {_USES[bundle.HEAD]}")
+    return bundle
+
+
+_USES = {
+    "cost_bundle.json": "put it to use with: riskmodels panel HISTORY --year YEAR --model MODEL --out FILE",
+    "bundle.json": "name one that was trained on a task of cost, such as models:/cost-12m@champion",
+}
+
+
+def _load(text: str, tracking_uri: str | None) -> Bundle:
     if not text.startswith(("models:", "runs:")):
-        folder = Path(model)
+        folder = Path(text)
         if not folder.is_dir():
             raise RegistryError(
                 f"there is no model folder {text}\n"
                 "Fix: name a folder, models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
             )
-        return ModelBundle.load(_bundle_folder(folder))
+        return load_bundle(_bundle_folder(folder))
     import mlflow
 
     with tracking(tracking_uri, must_exist=True) as server, tempfile.TemporaryDirectory() as temporary:
@@ -197,8 +226,8 @@ def load_model(model: str | Path, tracking_uri: str | None = None) -> ModelBundl
         elif text.removeprefix("runs:/").count("/") == 0:
             text = f"{text}/{MODEL}"
         local = mlflow.artifacts.download_artifacts(artifact_uri=text, dst_path=temporary)
-        bundle = ModelBundle.load(_bundle_folder(Path(local)))
-    return replace(bundle, metadata={**bundle.metadata, **named})
+        bundle = load_bundle(_bundle_folder(Path(local)))
+    return bundle.called(named)
 
 
 def fetch_run(run: str | Path, target: str | Path, tracking_uri: str | None = None) -> dict[str, Path]:
@@ -227,7 +256,7 @@ def fetch_run(run: str | Path, target: str | Path, tracking_uri: str | None = No
 
 def _register(
     server: Tracking,
-    bundle: ModelBundle,
+    bundle: Bundle,
     source: str,
     run_id: str,
     evaluation: "Evaluation",
@@ -268,18 +297,12 @@ def _log_file(path: Path, name: str) -> None:
 
 def _bundle_folder(folder: Path) -> Path:
     """Return the bundle inside what MLflow keeps of a model, or the folder itself."""
-    if (folder / "bundle.json").is_file():
+    if bundle_kind(folder) is not None:
         return folder
-    if is_cost_bundle(folder):
-        raise RegistryError(
-            f"{folder} is a model of expected cost, and it has no risk to score.\n"
-            f"Fix: riskmodels panel HISTORY --year YEAR --model {folder} --out FILE, or in Python "
-            "riskmodels.learning.cost_bundle.CostBundle.load(FOLDER).predict(features)"
-        )
-    inside = sorted(folder.rglob("bundle.json"))
+    inside = [path for path in sorted(folder.rglob("*")) if path.is_dir() and bundle_kind(path)]
     if len(inside) != 1:
         raise RegistryError(f"{folder} is no model of riskmodels: it holds no bundle.json")
-    return inside[0].parent
+    return inside[0]
 
 
 def _from_uri(server: Tracking, uri: str) -> Any:

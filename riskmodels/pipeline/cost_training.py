@@ -182,7 +182,7 @@ def train_cost(
             "metrics": comparison.metrics.filter(model=MODEL).drop("model").to_dicts(),
         },
     )  # fmt: skip
-    folder = None if out is None else bundle.save(out)
+    folder = None if out is None else bundle.save(out, replace=True)
     bundle = bundle if folder is None else CostBundle.load(folder)
     return TrainedCost(bundle, comparison, untruncated, int(train.sum()), int(test.sum()), folder)
 

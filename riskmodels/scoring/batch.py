@@ -77,7 +77,7 @@ def score(
     from riskmodels.learning.registry import load_model
 
     instant = _instant(as_of, "as_of")
-    bundle = model if isinstance(model, ModelBundle) else load_model(model, tracking_uri)
+    bundle = model if isinstance(model, ModelBundle) else load_model(model, tracking_uri, kind=ModelBundle)
     chosen = _bands(bundle, bands)
     if reasons_from is not None and reasons_from not in chosen.names:
         raise SpecError(f"there is no risk band {reasons_from!r}. {did_you_mean(reasons_from, chosen.names)}")

@@ -134,7 +134,7 @@ def test_a_changed_model_folder_is_refused(trained: tuple[Path, Path]) -> None:
     _, model = trained
     before = (model / "task.yaml").read_text()
     (model / "task.yaml").write_text(before + "#")
-    with pytest.raises(RegistryError, match=r"task\.yaml is missing or not as it was written"):
+    with pytest.raises(RegistryError, match=r"task\.yaml is not as it was written"):
         CostBundle.load(model)
     (model / "task.yaml").write_text(before)
 
