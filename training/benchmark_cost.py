@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from riskmodels.benchmarks.cost import ScoreBaseline, compare_costs, demographic_cells, expected_of_cells
+from riskmodels.benchmarks.cost import ScoreBaseline, demographic_cells, expected_of_cells
+from riskmodels.evaluation import compare_costs
 from riskmodels.learning import CostModel
 
 SECOND_YEAR = ("Y2", "Y2X", "Y2_M18")

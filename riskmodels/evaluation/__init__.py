@@ -1,6 +1,7 @@
 """How good predictions are: discrimination, calibration and usefulness, with patient-clustered intervals."""
 
 from riskmodels.evaluation.compare import compare
+from riskmodels.evaluation.costs import CostComparison, CostEvaluation, compare_costs, read_evaluation
 from riskmodels.evaluation.drift import reference_distribution, stability
 from riskmodels.evaluation.drivers import summarise_drivers
 from riskmodels.evaluation.evaluate import evaluate
@@ -22,6 +23,8 @@ from riskmodels.evaluation.suppression import SMALLEST_CELL, small_cells, suppre
 
 __all__ = [
     "SMALLEST_CELL",
+    "CostComparison",
+    "CostEvaluation",
     "Evaluation",
     "Interval",
     "auroc",
@@ -31,12 +34,14 @@ __all__ = [
     "calibration_intercept",
     "calibration_slope",
     "compare",
+    "compare_costs",
     "evaluate",
     "expected_calibration_error",
     "format_interval",
     "format_metric",
     "metric_label",
     "net_benefit",
+    "read_evaluation",
     "reference_distribution",
     "small_cells",
     "stability",

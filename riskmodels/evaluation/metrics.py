@@ -34,6 +34,10 @@ LABELS = {
     "observed_rate": "Observed rate",
     "mean_risk": "Mean predicted risk",
     "observed_expected": "Observed/expected",
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "cpm": "Cumming's measure",
+    "predictive_ratio": "expected/spent",
 }
 
 
@@ -56,6 +60,8 @@ def format_metric(metric: str, value: float | None) -> str:
     name = metric.partition("@")[0]
     if name in ("sensitivity", "ppv", "observed_rate", "mean_risk"):
         return _minus(f"{value:.1%}")
+    if name == "mae":
+        return f"${value:,.0f}"
     digits = 4 if name in ("net_benefit", "net_benefit_gain", "ece", "brier") else 3
     digits = 2 if name in ("calibration_slope", "calibration_intercept", "observed_expected") else digits
     return _minus(f"{value:.{digits}f}")

@@ -12,7 +12,7 @@ from riskmodels.evaluation.metrics import format_interval, format_metric, metric
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 from riskmodels.files import write_json
 
-__all__ = ["BY_GROUP_SCHEMA", "METRICS_SCHEMA", "Evaluation", "Interval"]
+__all__ = ["BY_GROUP_SCHEMA", "METRICS_SCHEMA", "Evaluation", "Interval", "Measured"]
 
 METRICS_SCHEMA = {
     "metric": pl.String,
@@ -42,8 +42,29 @@ class Interval:
     upper: float
 
 
+class Measured:
+    """What has metrics with intervals.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        metric, value, lower, upper.
+    """
+
+    metrics: pl.DataFrame
+
+    def __getitem__(self, metric: str) -> Interval:
+        """Return one metric: ``evaluation["auroc"].value``; what is not defined is NaN."""
+        found = self.metrics.filter(pl.col("metric") == metric)
+        if found.is_empty():
+            hint = did_you_mean(metric, self.metrics["metric"])
+            raise DataError(f"this evaluation has no metric {metric!r}", fix=hint)
+        row = found.row(0, named=True)
+        return Interval(*(math.nan if row[key] is None else row[key] for key in ("value", "lower", "upper")))
+
+
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Measured):
     """How good predictions are on one set of rows.
 
     Parameters
@@ -73,15 +94,6 @@ class Evaluation:
     curves: dict[str, dict[str, list[Any]]]
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-    def __getitem__(self, metric: str) -> Interval:
-        """Return one metric: ``evaluation["auroc"].value``; what is not defined is NaN."""
-        found = self.metrics.filter(pl.col("metric") == metric)
-        if found.is_empty():
-            hint = did_you_mean(metric, self.metrics["metric"])
-            raise DataError(f"this evaluation has no metric {metric!r}", fix=hint)
-        row = found.row(0, named=True)
-        return Interval(*(math.nan if row[key] is None else row[key] for key in ("value", "lower", "upper")))
 
     def withheld(self, metric: str, value: float | None = None) -> bool:
         """Tell whether a count of 1 to 10 could be worked out from a metric, so that it may not be shown.

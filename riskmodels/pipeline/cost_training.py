@@ -16,7 +16,7 @@ from riskmodels.pipeline.plan import TrainingPlan
 from riskmodels.pipeline.training_data import TrainingSet, training_set
 
 if TYPE_CHECKING:
-    from riskmodels.benchmarks.cost import CostComparison
+    from riskmodels.evaluation import CostComparison
     from riskmodels.history import History
     from riskmodels.learning.cost_bundle import CostBundle
 
@@ -104,8 +104,8 @@ def train_cost(
     SpecError
         The task's outcome is no cost.
     """
-    from riskmodels.benchmarks.cost import compare_costs
     from riskmodels.cohorts import load_task, split_by_patient
+    from riskmodels.evaluation import compare_costs
     from riskmodels.features import build_features
     from riskmodels.learning import CostModel
     from riskmodels.learning.contract import DataContract

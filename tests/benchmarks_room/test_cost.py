@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.benchmarks.cost import ScoreBaseline, compare_costs, demographic_cells, expected_of_cells
+from riskmodels.benchmarks.cost import ScoreBaseline, demographic_cells, expected_of_cells
 from riskmodels.benchmarks.panel import panel_benchmark
 from riskmodels.cli import main
 from riskmodels.datasets import simulate
 from riskmodels.errors import DataError, RegistryError, SpecError
+from riskmodels.evaluation import compare_costs
 from riskmodels.learning.cost_bundle import CostBundle
 from riskmodels.pipeline import train_cost
 from riskmodels.pipeline.plan import TrainingPlan
@@ -101,7 +102,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     ]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
-    assert "HCC score: r2" in done.output
+    assert "HCC score: R²" in done.output
     return folder / "history", folder / "model"
 
 
