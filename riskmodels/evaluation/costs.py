@@ -128,7 +128,7 @@ class CostComparison:
             model,
             self.n_rows,
             self.n_patients,
-            metrics.with_columns(finite).select(METRICS_SCHEMA),
+            metrics.with_columns(finite).select(list(METRICS_SCHEMA)),
             self.ratios.filter(model=model).drop("model"),
             {**self.settings, **settings},
         )

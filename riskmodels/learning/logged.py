@@ -11,9 +11,9 @@ from riskmodels.learning.bundle_folder import Bundle
 if TYPE_CHECKING:
     import pandas as pd
 
-    from riskmodels.evaluation import Evaluation
+    from riskmodels.evaluation import CostEvaluation, Evaluation
 
-__all__ = ["flat", "metrics_of", "requirements", "short", "signature", "synthetic_example"]
+__all__ = ["flat", "headline", "metrics_of", "requirements", "short", "signature", "synthetic_example"]
 
 REQUIREMENTS = ("lightgbm", "narwhals", "numpy", "pandas", "polars", "pyarrow", "pyyaml", "scikit-learn")
 
@@ -48,7 +48,7 @@ def requirements() -> list[str]:
     return [f"riskmodels=={__version__}", *pinned]
 
 
-def metrics_of(evaluation: "Evaluation") -> dict[str, float]:
+def metrics_of(evaluation: "Evaluation | CostEvaluation") -> dict[str, float]:
     """Return the metrics with their limits under names that MLflow accepts; undefined ones are left out."""
     rows = evaluation.metrics.to_dicts()
     named = {
@@ -57,6 +57,18 @@ def metrics_of(evaluation: "Evaluation") -> dict[str, float]:
         for key, suffix in (("value", ""), ("lower", "_lower"), ("upper", "_upper"))
     }
     return {re.sub(r"[^\w\-. /:]", "_at_", name): float(v) for name, v in named.items() if v is not None}
+
+
+def headline(evaluation: "Evaluation | CostEvaluation") -> dict[str, str]:
+    """Return the metrics that the gate rests on, with their limits, as tags of a version."""
+    from riskmodels.evaluation import CostEvaluation
+
+    cost = isinstance(evaluation, CostEvaluation)
+    found = {}
+    for name in ("r2", "mae", "predictive_ratio") if cost else ("auroc", "calibration_slope"):
+        part = evaluation[name]
+        found[name] = f"{part.value:.4f} ({part.lower:.4f}-{part.upper:.4f})"
+    return found
 
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -17,11 +17,19 @@ from riskmodels.errors import RegistryError, did_you_mean
 from riskmodels.files import write_json
 from riskmodels.learning.bundle_folder import Bundle, bundle_kind, load_bundle
 from riskmodels.learning.gate import Promotion, decide
-from riskmodels.learning.logged import flat, metrics_of, requirements, short, signature, synthetic_example
+from riskmodels.learning.logged import (
+    flat,
+    headline,
+    metrics_of,
+    requirements,
+    short,
+    signature,
+    synthetic_example,
+)
 from riskmodels.learning.tracking import Tracking, tracking, without_password
 
 if TYPE_CHECKING:
-    from riskmodels.evaluation import Evaluation
+    from riskmodels.evaluation import CostEvaluation, Evaluation
 
 __all__ = [
     "CANDIDATE",
@@ -41,6 +49,7 @@ B = TypeVar("B", bound=Bundle)
 CANDIDATE, CHAMPION = "candidate", "champion"
 EVALUATION, COMPARISON, CONTRACT = "evaluation.json", "comparison.json", "contract.json"
 MODEL = "model"
+VERSUS = "versus_champion."
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class LoggedModel:
 
 def log_model(
     bundle: Bundle,
-    evaluation: "Evaluation",
+    evaluation: "Evaluation | CostEvaluation",
     plots: Mapping[str, Path] | None = None,
     params: Mapping[str, Any] | None = None,
     tracking_uri: str | None = None,
@@ -75,15 +84,15 @@ def log_model(
     ----------
     bundle : ModelBundle or CostBundle
         The model.
-    evaluation : Evaluation
+    evaluation : Evaluation or CostEvaluation
         How good it is on patients held out; it holds no row of a patient.
     plots, artifacts : mapping of name to file, optional
         Pictures, kept under ``plots/``; any other files, kept under their names.
     params : mapping, optional
         Parameters of the training; nested ones are written as ``outer.inner``.
     comparison : mapping, optional
-        What `riskmodels.learning.gate.compare_with_champion` gave: the difference to the champion on the
-        same rows.
+        What `riskmodels.learning.gate.compare_with_champion` gave: the differences to the champion on
+        the same rows.
     """
     import mlflow
 
@@ -259,7 +268,7 @@ def _register(
     bundle: Bundle,
     source: str,
     run_id: str,
-    evaluation: "Evaluation",
+    evaluation: "Evaluation | CostEvaluation",
     comparison: Mapping[str, Any] | None,
 ) -> str:
     from mlflow.exceptions import MlflowException
@@ -269,15 +278,9 @@ def _register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    auroc = evaluation["auroc"]
-    tags = {
-        "task": bundle.task.name,
-        "riskmodels.version": __version__,
-        "auroc": f"{auroc.value:.4f} ({auroc.lower:.4f}-{auroc.upper:.4f})",
-        "calibration_slope": f"{evaluation['calibration_slope'].value:.3f}",
-    }
+    tags = {"task": bundle.task.name, "riskmodels.version": __version__, **headline(evaluation)}
     if comparison is not None:
-        tags |= {f"versus_champion.{key}": str(value) for key, value in comparison.items()}
+        tags |= {f"{VERSUS}{key}": str(value) for key, value in flat(comparison)}
     version = server.client.create_model_version(bundle.name, source=source, run_id=run_id, tags=tags)
     server.client.set_registered_model_alias(bundle.name, CANDIDATE, version.version)
     return str(version.version)
@@ -354,21 +357,25 @@ def _champion(server: Tracking, name: str) -> Any:
     return server.client.get_model_version(name, aliases[CHAMPION]) if CHAMPION in aliases else None
 
 
-def _evaluation(server: Tracking, run_id: str) -> "Evaluation":
+def _evaluation(server: Tracking, run_id: str) -> "Evaluation | CostEvaluation":
     import json
 
     import mlflow
 
-    from riskmodels.evaluation import Evaluation
+    from riskmodels.evaluation import read_evaluation
 
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=EVALUATION, dst_path=folder)
-        return Evaluation.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return read_evaluation(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
-def _paired(tags: Mapping[str, str], champion: Any) -> dict[str, float] | None:
-    """Return the difference to the champion on the same rows, if it was measured against this champion."""
-    prefix = "versus_champion."
-    if champion is None or tags.get(f"{prefix}version") != str(champion.version):
+def _paired(tags: Mapping[str, str], champion: Any) -> dict[str, dict[str, float]] | None:
+    """Return the differences to the champion on the same rows, if they were measured against this one."""
+    if champion is None or tags.get(f"{VERSUS}version") != str(champion.version):
         return None
-    return {key: float(tags[f"{prefix}{key}"]) for key in ("difference", "lower", "upper")}
+    found: dict[str, dict[str, float]] = {}
+    for key, value in tags.items():
+        metric, _, part = key.removeprefix(VERSUS).partition(".")
+        if key.startswith(VERSUS) and part:
+            found.setdefault(metric, {})[part] = float(value)
+    return found

@@ -205,8 +205,9 @@ def test_the_gate_promotes_and_says_why(logged: LoggedModel, bundle: ModelBundle
 def test_the_rules_of_the_gate(
     candidate: Evaluation, champion: Evaluation | None, paired: tuple[float, ...] | None, passes: bool
 ) -> None:
-    difference = None if paired is None else dict(zip(("difference", "lower", "upper"), paired, strict=True))
-    assert decide(candidate, champion, difference)[0] is passes
+    limits = ("difference", "lower", "upper")
+    differences = None if paired is None else {"auroc": dict(zip(limits, paired, strict=True))}
+    assert decide(candidate, champion, differences)[0] is passes
 
 
 def test_a_paired_comparison_is_with_the_champion_on_the_same_rows(
@@ -218,11 +219,11 @@ def test_a_paired_comparison_is_with_the_champion_on_the_same_rows(
         bundle.predict(frame), frame, outcome, patients, logged.name, tracking_uri=uri
     )
     assert same is not None
-    assert (same["version"], same["difference"], same["lower"], same["upper"]) == (logged.version, 0, 0, 0)
+    assert same == {"version": logged.version, "auroc": {"difference": 0, "lower": 0, "upper": 0}}
     worse = upside_down(bundle).predict(frame)
     found = compare_with_champion(worse, frame, outcome, patients, logged.name, tracking_uri=uri)
     assert found is not None
-    assert found["upper"] < 0
+    assert found["auroc"]["upper"] < 0
     assert compare_with_champion(worse, frame, outcome, patients, "nobody", tracking_uri=uri) is None
 
 
