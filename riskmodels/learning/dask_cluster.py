@@ -10,15 +10,15 @@ from urllib.parse import urlparse
 
 import numpy as np
 
-from riskmodels import __version__
 from riskmodels.errors import RiskModelsError, SpecError
-from riskmodels.learning.dask_parts import free_port, grow, sample_of, version_of
+from riskmodels.learning.dask_parts import free_port, grow, sample_of, versions_of
 
 __all__ = ["Cluster", "open_cluster"]
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 10
 SAMPLE = 100_000  # rows from which the bins are taken
+BYTES_IN_A_TASK = 1_000_000  # larger arguments go to the workers by themselves
 NETWORK = re.compile(r"\[(machines|local_listen_port|num_machines|time_out): [^\]]*\]\n")
 
 
@@ -33,18 +33,30 @@ class Cluster:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.workers: list[str] = sorted(client.ncores())
+        threads: dict[str, int] = client.ncores()
+        self.workers = sorted(threads)
+        self.threads = [threads[worker] for worker in self.workers]
         if not self.workers:
             raise SpecError(
                 f"the Dask scheduler {client.scheduler.address} has no worker\n"
                 "Fix: start some: dask worker tcp://HOST:8786"
             )
-        for worker, version in zip(self.workers, self.each(version_of), strict=True):
-            if version != __version__:
-                raise SpecError(
-                    f"this process has riskmodels {__version__} and the worker {worker} has {version}\n"
-                    "Fix: install the same version on every worker"
-                )
+        for worker, found in zip(self.workers, self.each(versions_of), strict=True):
+            for name, here, there in zip(("riskmodels", "LightGBM"), versions_of(), found, strict=True):
+                if there != here:
+                    raise SpecError(
+                        f"this process has {name} {here} and the worker {worker} has {there}\n"
+                        "Fix: install the same version on every worker"
+                    )
+
+    def send(self, values: Sequence[np.ndarray]) -> list[Any]:
+        """Return what stands for one array for each worker among the arguments of `each` and `place`."""
+        if sum(value.nbytes for value in values) < BYTES_IN_A_TASK:
+            return list(values)
+        return [
+            self.client.scatter(value, workers=[worker], hash=False)
+            for worker, value in zip(self.workers, values, strict=True)
+        ]
 
     def place(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
         """Start a function on every worker with the arguments of its number; return the futures."""
@@ -83,28 +95,26 @@ class Cluster:
         self,
         params: dict[str, Any],
         designs: Sequence[Any],
-        outcomes: Sequence[np.ndarray],
+        sizes: Sequence[int],
         names: Sequence[str],
         categorical: Sequence[int],
         rounds: int,
     ) -> str:
-        """Grow a booster on matrices that the workers hold; return it as text.
+        """Grow a booster on matrices that the workers hold, of so many rows each; return it as text.
 
         It is what `lightgbm.dask` does: one task on each worker, which LightGBM joins by its own sockets into
         one data-parallel fit. Here the workers have a fixed order and the same bins, so that the same rows
         give the same trees, and no category is lost that only some of the workers have.
         """
-        n, total = len(self.workers), sum(map(len, outcomes))
-        shares = [-(-len(y) * min(SAMPLE, total) // total) for y in outcomes]
+        n, total = len(self.workers), sum(sizes)
+        shares = [-(-size * min(SAMPLE, total) // total) for size in sizes]
         seeds = [params["seed"] + i for i in range(n)]
-        sample = self.client.scatter(
-            np.concatenate(self.each(sample_of, designs, shares, seeds)), broadcast=True
-        )
+        sample = self.client.scatter(_stacked(self.each(sample_of, designs, shares, seeds)), broadcast=True)
         hosts = [str(urlparse(worker).hostname) for worker in self.workers]
         ports = self.each(free_port, hosts)
         machines = [f"{host}:{port}" for host, port in zip(hosts, ports, strict=True)]
         same = [[value] * n for value in (params, names, categorical, rounds)]
-        grown = self.each(grow, designs, outcomes, [sample] * n, [machines] * n, range(n), *same)
+        grown = self.each(grow, designs, [sample] * n, [machines] * n, range(n), self.threads, *same)
         # Addresses and ports of this run are no part of a model.
         return NETWORK.sub("", grown[0])
 
@@ -141,6 +151,15 @@ def open_cluster(client: Any) -> Iterator[Cluster]:
         yield Cluster(own)
     finally:
         own.close(SECONDS_TO_ANSWER)
+
+
+def _stacked(matrices: Sequence[Any]) -> Any:
+    """Return the rows of one matrix after those of another, dense or sparse."""
+    if isinstance(matrices[0], np.ndarray):
+        return np.concatenate(matrices)
+    from scipy.sparse import csr_matrix, vstack
+
+    return csr_matrix(vstack(matrices, "csr"))
 
 
 def _by_worker(arguments: Sequence[Sequence[Any]], n: int) -> list[tuple[Any, ...]]:

@@ -15,10 +15,11 @@ from riskmodels.learning.wide import beside
 
 __all__ = [
     "Fitted",
+    "Fitter",
     "Parameters",
+    "TableFitter",
     "check_parameters",
-    "fit_rotating",
-    "fit_split",
+    "fit_patients",
     "lightgbm_parameters",
     "seed_of",
 ]
@@ -96,31 +97,56 @@ def check_parameters(model: Parameters) -> None:
             raise SpecError(f"{name}={getattr(model, name)!r} must be at least 1")
 
 
-def fit_split(model: Parameters, encoder: TableEncoder, table: TrainingTable) -> Fitted:
+class Fitter(Protocol):
+    """Where the rows are: here, or on the workers of a cluster.
+
+    Attributes
+    ----------
+    y, patients, weight : ndarray (n,)
+        Outcomes 0 or 1, whose row it is, and weights.
+    """
+
+    y: np.ndarray
+    patients: np.ndarray
+    weight: np.ndarray
+
+    def boost(
+        self, fit: np.ndarray, seed: int, *, stopping: np.ndarray | None = None, rounds: int | None = None
+    ) -> tuple[TableEncoder, list[Any], int]:
+        """Fit an encoder and `n_models` boosters on some rows (mask); `stopping` rows choose the rounds."""
+
+    def margins(self, encoder: TableEncoder, boosters: list[Any], rows: np.ndarray) -> np.ndarray:
+        """Return the margins of some rows (mask), in their order."""
+
+
+def fit_patients(model: Parameters, fitter: Fitter) -> Fitted:
+    """Fit with the parts of patients that the model asks for: rotating over `folds`, or one split."""
+    return _fit_rotating(model, fitter) if model.folds else _fit_split(model, fitter)
+
+
+def _fit_split(model: Parameters, fitter: Fitter) -> Fitted:
     """Fit with one split of the patients into three parts.
 
     With `refit` the patients of the first two parts are fitted together once their number of rounds is known;
     the calibrator always comes from patients that no tree and no outcome rate has seen.
     """
     seed = seed_of(model)
-    codes = encoder.codes(table.frame)
     stop, calibrate = model.validation_fraction, model.calibration_fraction
     parts = {"fit": 1 - stop - calibrate, "stop": stop, "calibrate": calibrate}
-    part = split_patients(table.y, table.patients, {k: v for k, v in parts.items() if v > 0}, seed)
+    part = split_patients(fitter.y, fitter.patients, {k: v for k, v in parts.items() if v > 0}, seed)
     fit, stopping, calibrating = part == "fit", part == "stop", part == "calibrate"
     rounds: int | None = None
     if stop > 0:
-        fitted, boosters, rounds = _boost(model, encoder, codes, table, fit, seed, stopping=stopping)
+        fitted, boosters, rounds = fitter.boost(fit, seed, stopping=stopping)
     if model.refit or stop == 0:
-        fitted, boosters, rounds = _boost(model, encoder, codes, table, fit | stopping, seed, rounds=rounds)
-    unseen = beside(fitted.transform(codes[calibrating]), table.sparse, calibrating)
-    margin = margins(boosters, unseen, model.num_threads)
-    y, weight = table.y[calibrating], table.weight[calibrating]
+        fitted, boosters, rounds = fitter.boost(fit | stopping, seed, rounds=rounds)
+    margin = fitter.margins(fitted, boosters, calibrating)
+    y, weight = fitter.y[calibrating], fitter.weight[calibrating]
     calibrator = fit_calibrator(model.calibration, margin, y, weight)
     return Fitted(fitted, boosters, rounds or model.n_estimators, calibrator, part)
 
 
-def fit_rotating(model: Parameters, encoder: TableEncoder, table: TrainingTable) -> Fitted:
+def _fit_rotating(model: Parameters, fitter: Fitter) -> Fitted:
     """Fit with parts that rotate over folds of patients, then once on all patients.
 
     For each fold: the next fold chooses the number of rounds, the rest fit (with `refit`, the next fold too),
@@ -128,64 +154,74 @@ def fit_rotating(model: Parameters, encoder: TableEncoder, table: TrainingTable)
     that have not seen the patient. The delivered trees have the mean number of rounds.
     """
     seed = seed_of(model)
-    codes = encoder.codes(table.frame)
-    with_outcome = len(np.unique(table.patients[table.y > 0]))
-    others = len(np.unique(table.patients)) - with_outcome
+    with_outcome = len(np.unique(fitter.patients[fitter.y > 0]))
+    others = len(np.unique(fitter.patients)) - with_outcome
     k = max(3, min(int(model.folds or 3), with_outcome, others))
-    fold = patient_folds(table.y, table.patients, k, seed)
+    fold = patient_folds(fitter.y, fitter.patients, k, seed)
     margin = np.empty(len(fold))
     chosen = []
     for i in range(k):
         calibrating, stopping = fold == i, fold == (i + 1) % k
-        fit = ~calibrating & ~stopping
-        fitted, boosters, rounds = _boost(model, encoder, codes, table, fit, seed + i, stopping=stopping)
+        fitted, boosters, rounds = fitter.boost(~calibrating & ~stopping, seed + i, stopping=stopping)
         if model.refit:
-            fitted, boosters, _ = _boost(model, encoder, codes, table, ~calibrating, seed + i, rounds=rounds)
+            fitted, boosters, _ = fitter.boost(~calibrating, seed + i, rounds=rounds)
         chosen.append(rounds)
-        unseen = beside(fitted.transform(codes[calibrating]), table.sparse, calibrating)
-        margin[calibrating] = margins(boosters, unseen, model.num_threads)
+        margin[calibrating] = fitter.margins(fitted, boosters, calibrating)
     mean = max(1, round(float(np.mean(chosen))))
-    everyone = np.ones(len(fold), dtype=bool)
-    fitted, boosters, _ = _boost(model, encoder, codes, table, everyone, seed, rounds=mean)
-    calibrator = fit_calibrator(model.calibration, margin, table.y, table.weight)
+    fitted, boosters, _ = fitter.boost(np.ones(len(fold), dtype=bool), seed, rounds=mean)
+    calibrator = fit_calibrator(model.calibration, margin, fitter.y, fitter.weight)
     return Fitted(fitted, boosters, mean, calibrator, fold)
 
 
-def _boost(
-    model: Parameters,
-    encoder: TableEncoder,
-    codes: np.ndarray,
-    table: TrainingTable,
-    fit: np.ndarray,
-    seed: int,
-    *,
-    stopping: np.ndarray | None = None,
-    rounds: int | None = None,
-) -> tuple[TableEncoder, list[Any], int]:
-    """Fit an encoder and `n_models` boosters on some rows; `stopping` rows choose the rounds."""
-    y, weight = table.y[fit], table.weight[fit]
-    fitted = encoder.fit(codes[fit], y, weight)
-    encoded = fitted.cross_transform(codes[fit], y, weight, table.patients[fit], seed)
-    rows = Rows(beside(encoded, table.sparse, fit), y, weight)
-    stop_on = None
-    if stopping is not None:
-        held = beside(fitted.transform(codes[stopping]), table.sparse, stopping)
-        stop_on = Rows(held, table.y[stopping], table.weight[stopping])
-    boosters: list[Any] = []
-    names = [*encoder.names, *table.sparse_names]
-    rounds = rounds or model.n_estimators
-    for i in range(model.n_models):
-        booster, rounds = train_booster(
-            lightgbm_parameters(model, names, seed + 1000 * i),
-            rows,
-            names,
-            encoder.of("native"),
-            rounds=rounds,
-            stop_on=stop_on if i == 0 else None,
-            patience=model.early_stopping_rounds,
-        )
-        boosters.append(booster)
-    return fitted, boosters, rounds
+class TableFitter:
+    """Fits on a table that this process holds.
+
+    Parameters
+    ----------
+    model : Parameters
+    encoder : TableEncoder
+        Planned, without outcome rates.
+    table : TrainingTable
+    """
+
+    def __init__(self, model: Parameters, encoder: TableEncoder, table: TrainingTable) -> None:
+        self.model, self.encoder, self.table = model, encoder, table
+        self.y, self.patients, self.weight = table.y, table.patients, table.weight
+        self.codes = encoder.codes(table.frame)
+
+    def boost(
+        self, fit: np.ndarray, seed: int, *, stopping: np.ndarray | None = None, rounds: int | None = None
+    ) -> tuple[TableEncoder, list[Any], int]:
+        """Fit an encoder and `n_models` boosters on some rows; `stopping` rows choose the rounds."""
+        model, table, codes = self.model, self.table, self.codes
+        y, weight = table.y[fit], table.weight[fit]
+        fitted = self.encoder.fit(codes[fit], y, weight)
+        encoded = fitted.cross_transform(codes[fit], y, weight, table.patients[fit], seed)
+        rows = Rows(beside(encoded, table.sparse, fit), y, weight)
+        stop_on = None
+        if stopping is not None:
+            held = beside(fitted.transform(codes[stopping]), table.sparse, stopping)
+            stop_on = Rows(held, table.y[stopping], table.weight[stopping])
+        boosters: list[Any] = []
+        names = [*self.encoder.names, *table.sparse_names]
+        rounds = rounds or model.n_estimators
+        for i in range(model.n_models):
+            booster, rounds = train_booster(
+                lightgbm_parameters(model, names, seed + 1000 * i),
+                rows,
+                names,
+                self.encoder.of("native"),
+                rounds=rounds,
+                stop_on=stop_on if i == 0 else None,
+                patience=model.early_stopping_rounds,
+            )
+            boosters.append(booster)
+        return fitted, boosters, rounds
+
+    def margins(self, encoder: TableEncoder, boosters: list[Any], rows: np.ndarray) -> np.ndarray:
+        """Return the margins of some rows, in their order."""
+        matrix = beside(encoder.transform(self.codes[rows]), self.table.sparse, rows)
+        return margins(boosters, matrix, self.model.num_threads)
 
 
 def lightgbm_parameters(model: Parameters, names: list[str], seed: int) -> dict[str, Any]:

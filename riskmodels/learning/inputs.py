@@ -13,7 +13,17 @@ from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.learning.frames import ColumnLike, FitError, InputError, as_frame, match_columns
 from riskmodels.learning.wide import is_feature_frame, sparse_names
 
-__all__ = ["TrainingTable", "read_features", "read_groups", "read_training"]
+__all__ = ["Outcomes", "TrainingTable", "read_features", "read_groups", "read_outcomes", "read_training"]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Outcomes 0 or 1 (n,) of rows, whose they are (n,), roles by column, names of sparse columns."""
+
+    y: np.ndarray
+    patients: np.ndarray
+    roles: dict[str, str]
+    sparse_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,15 +60,12 @@ def read_training(
     sparse = X.model_matrix if names else None
     if columns is None and is_feature_frame(X):
         columns = X.every_column
-    if hasattr(model, "feature_names_in_"):
-        del model.feature_names_in_
     if frame is None:
+        if hasattr(model, "feature_names_in_"):
+            del model.feature_names_in_
         frame = _numbers(validate_data(model, X, dtype="numeric", ensure_all_finite=False))
     else:
-        if frame.width + len(names) == 0 or frame.height == 0:
-            raise FitError(f"the table has {frame.height} rows and {frame.width} columns")
-        model.feature_names_in_ = np.array([*frame.columns, *names], dtype=object)
-        model.n_features_in_ = frame.width + len(names)
+        _note_names(model, [*frame.columns, *names], frame.height)
     n = frame.height
     model.classes_, outcome = _read_labels(y, n)
     weight = np.asarray(_check_sample_weight(sample_weight, np.empty((n, 1)), dtype=np.float64))
@@ -73,14 +80,26 @@ def read_training(
         raise FitError(
             "only one class has rows of a weight above 0: nothing can be learned", column="sample_weight"
         )
-    roles = dict.fromkeys([*frame.columns, *names], "predict")
-    for column in columns or ():
-        if column.name not in roles:
-            raise SpecError(
-                f"columns describes {column.name!r}, which X lacks. {did_you_mean(column.name, roles)}"
-            )
-        roles[column.name] = column.role
+    roles = _roles([*frame.columns, *names], columns or ())
     return TrainingTable(frame, outcome, patients, weight, roles, sparse, names)
+
+
+def read_outcomes(
+    model: Any, y: Any, groups: Any, columns: Sequence[ColumnLike], sparse_columns: Sequence[ColumnLike] = ()
+) -> Outcomes:
+    """Check outcomes and patients of rows whose features are elsewhere, as `read_training` does.
+
+    Raises
+    ------
+    FitError
+        If labels are missing, not of two classes, or do not fit the rows.
+    """
+    every = [*columns, *sparse_columns]
+    names = [column.name for column in every]
+    _note_names(model, names, len(y))
+    model.classes_, outcome = _read_labels(y, len(y))
+    sparse = tuple(column.name for column in sparse_columns)
+    return Outcomes(outcome, read_groups(groups, len(y)), _roles(names, every), sparse)
 
 
 def read_features(model: Any, X: Any, *, sparse_too: bool = False) -> pl.DataFrame:
@@ -107,6 +126,26 @@ def read_features(model: Any, X: Any, *, sparse_too: bool = False) -> pl.DataFra
         model, X, dtype="numeric", ensure_all_finite=False, ensure_min_samples=1, reset=False
     )
     return _numbers(array, names)
+
+
+def _note_names(model: Any, names: Sequence[str], n: int) -> None:
+    """Note the names of the columns on the model."""
+    if not names or not n:
+        raise FitError(f"the table has {n} rows and {len(names)} columns")
+    model.feature_names_in_ = np.array(names, dtype=object)
+    model.n_features_in_ = len(names)
+
+
+def _roles(names: Sequence[str], columns: Sequence[ColumnLike]) -> dict[str, str]:
+    """Return each column's role, "predict" where nothing else was said."""
+    roles = dict.fromkeys(names, "predict")
+    for column in columns:
+        if column.name not in roles:
+            raise SpecError(
+                f"columns describes {column.name!r}, which X lacks. {did_you_mean(column.name, roles)}"
+            )
+        roles[column.name] = column.role
+    return roles
 
 
 def _read_labels(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from riskmodels.learning.boosting import contributions, margins
 from riskmodels.learning.calibration import Calibration
 from riskmodels.learning.encoding import TableEncoder
-from riskmodels.learning.fitting import check_parameters, fit_rotating, fit_split
+from riskmodels.learning.fitting import Fitted, TableFitter, check_parameters, fit_patients
 from riskmodels.learning.frames import ColumnLike
-from riskmodels.learning.inputs import read_features, read_training
+from riskmodels.learning.inputs import Outcomes, read_features, read_training
 from riskmodels.learning.wide import beside, match_sparse
 
 __all__ = ["RiskModel"]
@@ -190,19 +190,10 @@ class RiskModel(ClassifierMixin, BaseEstimator):
             smoothing=self.target_smoothing,
             columns=columns,
         )
-        fitted = fit_rotating(self, encoder, table) if self.folds else fit_split(self, encoder, table)
-        self.feature_roles_ = table.roles
-        self.encoder_ = fitted.encoder
-        self.sparse_names_ = table.sparse_names
-        self.boosters_ = fitted.boosters
-        self.best_iteration_ = fitted.rounds
-        self.calibrator_ = fitted.calibrator
-        self.partition_ = fitted.partition
-        self.categories_ = dict(fitted.encoder.levels)
-        self.n_training_ = {"rows": len(table.y), "patients": len(np.unique(table.patients))}
-        one = self._matrix_of(table.frame.head(1), None if table.sparse is None else table.sparse[:1])
-        self.expected_value_ = float(contributions(self.boosters_, one, self.num_threads)[0, -1])
-        return self
+        fitted = fit_patients(self, TableFitter(self, encoder, table))
+        first = table.frame.head(1), None if table.sparse is None else table.sparse[:1]
+        rows = Outcomes(table.y, table.patients, table.roles, table.sparse_names)
+        return self._take(fitted, rows, *first)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return calibrated probabilities (n, 2) of no outcome and of the outcome."""
@@ -259,6 +250,21 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         from riskmodels.learning.storage import load_model
 
         return load_model(cls, Path(folder))
+
+    def _take(self, fitted: Fitted, rows: Outcomes, frame: pl.DataFrame, sparse: Any) -> "RiskModel":
+        """Become the model of a fit; `frame` and `sparse` are the features of any one row."""
+        self.feature_roles_ = rows.roles
+        self.encoder_ = fitted.encoder
+        self.sparse_names_ = rows.sparse_names
+        self.boosters_ = fitted.boosters
+        self.best_iteration_ = fitted.rounds
+        self.calibrator_ = fitted.calibrator
+        self.partition_ = fitted.partition
+        self.categories_ = dict(fitted.encoder.levels)
+        self.n_training_ = {"rows": len(rows.y), "patients": len(np.unique(rows.patients))}
+        one = self._matrix_of(frame, sparse)
+        self.expected_value_ = float(contributions(self.boosters_, one, self.num_threads)[0, -1])
+        return self
 
     def _matrix(self, X: Any) -> Any:
         frame = read_features(self, X, sparse_too=True)
