@@ -4,9 +4,10 @@
 
 For each seed the simulator makes a history. Patients' risk is judged out of fold (AUROC, calibration slope),
 the facilities' ratios against the truth: Σ true risk / Σ true risk at the average facility over the same
-stays (coverage of the 95% intervals, mean error, root mean square error, rank correlation; facilities with at
-least 25 stays). With ``--synpuf FOLDER`` the DE-SynPUF files are read instead: there is no truth, so what is
-shown is the risks' discrimination and how far the two rankings agree.
+stays (coverage of the 95% intervals, of that truth and of it over its mean over all stays; mean error, root
+mean square error, rank correlation; facilities with at least 25 stays). With ``--synpuf FOLDER`` the DE-SynPUF
+files are read instead: there is no truth, so what is shown is the risks' discrimination and how far the two
+rankings agree.
 """
 
 import argparse
@@ -59,10 +60,16 @@ def assess(frame: pl.DataFrame, truth: pl.DataFrame | None, by: str) -> dict[str
         return {}
     both = frame.join(truth, on=by).filter(pl.col("n") >= FEWEST)
     error = both["ratio"] - both["true"]
-    inside = both.select(pl.col("true").is_between("ratio_lower", "ratio_upper").sum()).item()
+    scaled = pl.col("true") / pl.col("scale")
+
+    def inside(true: pl.Expr) -> int:
+        return int(both.select(true.is_between("ratio_lower", "ratio_upper").sum()).item())
+
     return {
         "facilities": both.height,
-        "inside": inside,
+        "median_stays": float(both["n"].median()),  # type: ignore[arg-type]
+        "inside": inside(pl.col("true")),
+        "inside_scaled": inside(scaled),
         "mean_error": float(error.mean()),  # type: ignore[arg-type]
         "rmse": float((error**2).mean() ** 0.5),  # type: ignore[operator]
         "width": float((both["ratio_upper"] - both["ratio_lower"]).mean()),  # type: ignore[arg-type]
@@ -90,7 +97,10 @@ def compare(
     }
     plain = {"n_draws": draws, "suppress": False, "minimum_n": 1}
     began = time.perf_counter()
-    frames = {"O/E, trees": benchmark_stays(rows, by=by, **plain).frame}
+    frames = {
+        "O/E, trees": benchmark_stays(rows, by=by, **plain).frame,
+        "O/E, trees, Byar's": benchmark_stays(rows, by=by, interval="byar", **plain).frame,
+    }
     for name, options in (
         ("RSRR, trees", {}),
         ("RSRR, linear", {"design": matrix, "names": names}),
@@ -105,11 +115,9 @@ def compare(
         found[f"seconds: {name}"] = time.perf_counter() - began
     if truth is not None:
         known = truth.select("true_risk", "true_risk_average_facility", index_id="encounter_id")
-        truth = (
-            stays.cases.join(known, on="index_id")
-            .group_by(by)
-            .agg(true=pl.col("true_risk").sum() / pl.col("true_risk_average_facility").sum())
-        )
+        stays_known = stays.cases.join(known, on="index_id")
+        true = pl.col("true_risk").sum() / pl.col("true_risk_average_facility").sum()
+        truth = stays_known.group_by(by).agg(true=true).with_columns(scale=stays_known.select(true).item())
     found["facilities"] = {name: assess(frame, truth, by) for name, frame in frames.items()}
     both = frames["RSRR, trees"].join(frames["RSRR, linear"], on=by, suffix="_linear")
     found["rank correlation of trees and linear"] = (
@@ -124,6 +132,8 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {
         name: {
             "coverage": sum(run["facilities"][name]["inside"] for run in runs)
+            / sum(run["facilities"][name]["facilities"] for run in runs),
+            "coverage_scaled": sum(run["facilities"][name]["inside_scaled"] for run in runs)
             / sum(run["facilities"][name]["facilities"] for run in runs),
             **{
                 key: float(np.mean([run["facilities"][name][key] for run in runs]))
@@ -151,6 +161,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--facilities", type=int, help="Facilities; one for 500 patients unless told.")
     parser.add_argument("--synpuf", type=Path, help="Folder of the DE-SynPUF files.")
     options = parser.parse_args()
     if options.synpuf is not None:
@@ -160,7 +171,7 @@ def main() -> None:
         return
     runs = []
     for seed in options.seeds:
-        simulation = simulate(options.patients, seed=seed)
+        simulation = simulate(options.patients, seed=seed, n_facilities=options.facilities)
         with tempfile.TemporaryDirectory() as folder:
             runs.append(compare(simulation.write(Path(folder) / "H"), simulation.truth, options.draws))
         print(json.dumps({"seed": seed, **runs[-1]}), flush=True)
