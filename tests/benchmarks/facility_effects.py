@@ -5,8 +5,8 @@
 For each seed the simulator makes a history. Patients' risk is judged out of fold (AUROC, calibration slope),
 the facilities' ratios against the truth: Σ true risk / Σ true risk at the average facility over the same
 stays (coverage of the 95% intervals, of that truth and of it over its mean over all stays; mean error, root
-mean square error, rank correlation; facilities with at least 25 stays). With ``--synpuf FOLDER`` the DE-SynPUF
-files are read instead: there is no truth, so what is shown is the risks' discrimination and how far the two
+mean square error, rank correlation; facilities with at least 25 stays). With ``--synpuf FOLDER`` its files
+are read instead: there is no truth, so what is shown is the risks' discrimination and how far the two
 rankings agree.
 """
 
