@@ -105,7 +105,7 @@ def test_pay_takes_the_options_of_every_program() -> None:
         assert all(flag in PROGRAMS[program] for flag in flags), program
 
 
-def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_saidin_words() -> None:
+def test_a_disk_that_is_full_and_a_place_that_may_not_be_written_are_said_in_words() -> None:
     """The system's own errors name the place and the fix, not a number."""
     full = OSError(errno.ENOSPC, "No space left on device", "out/scores.parquet")
     assert in_words(full) == (

@@ -106,7 +106,8 @@ def benchmark(
     Raises
     ------
     SpecError
-        The model uses a feature of role ``predict``, or `by` is no column of the index cases.
+        The model uses a feature of role ``predict``, `by` is no column of the index cases, or an option is
+        given that the others leave without effect.
     """
     from riskmodels.benchmarks.periods import check_period, period_tables
     from riskmodels.benchmarks.risk_standardised import risk_standardise_stays
@@ -121,7 +122,8 @@ def benchmark(
         if value not in choices:
             raise SpecError(f"{name} is {value!r}. {did_you_mean(value, choices)}")
     check_period(period)
-    linear = method == "rsrr" and risk == "linear" and model is None
+    _refuse_idle(method, risk, model is None, interval, refits)
+    linear = risk == "linear"
     stays = prepare_stays(
         load_task(task),
         history,
@@ -164,7 +166,7 @@ def benchmark(
             suppress=suppress,
             interval=interval,
             dispersion=dispersion,
-            expectation=_expectation(stays, by, refits, model is None, folds, seed, parameters),
+            expectation=_expectation(stays, by, refits, folds, seed, parameters),
             balanced=reference == "here" or (reference == "auto" and model is None),
             metadata=stays.metadata,
         )
@@ -180,11 +182,27 @@ def benchmark(
     return replace(found, tables=tables)
 
 
+def _refuse_idle(method: str, risk: str, fitted_here: bool, interval: str, refits: int) -> None:
+    """Refuse an option that the others leave without effect, before any work is done."""
+    for idle, option, of in (
+        (risk == "linear" and method != "rsrr", "risk='linear'", "method='rsrr'"),
+        (
+            risk == "linear" and not fitted_here,
+            "risk='linear'",
+            "a risk fitted here, without a model",
+        ),
+        (interval != "mid-p" and method != "oe", f"interval={interval!r}", "method='oe'"),
+        (refits > 0 and method != "oe", "refits", "method='oe', since rates hold the error of their fit"),
+        (refits > 0 and not fitted_here, "refits", "an expectation that is fitted here, without a model"),
+    ):
+        if idle:
+            raise SpecError(f"{option} is for {of}\nFix: leave one of the two out")
+
+
 def _expectation(
     stays: Stays,
     by: str,
     refits: int,
-    fitted_here: bool,
     folds: int,
     seed: int,
     parameters: Mapping[str, Any] | None,
@@ -192,8 +210,6 @@ def _expectation(
     """Return by what factor the error of the fitted expectation widens the variance; 1 if it is not asked."""
     if refits == 0:
         return 1.0
-    if not fitted_here:
-        raise SpecError("refits is for an expectation that is fitted here\nFix: leave out model=, or refits=")
     assert stays.expected is not None
     return expectation_error(
         stays.features.frame,

@@ -387,3 +387,20 @@ def test_the_command_refuses_before_it_begins(history: History, tmp_path: Path) 
     )
     assert result.exit_code == 1
     assert "there is no such file" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"risk": "linear"}, "risk='linear' is for method='rsrr'"),
+        ({"method": "rsrr", "risk": "linear", "model": "m"}, "without a model"),
+        ({"method": "rsrr", "interval": "byar"}, "interval='byar' is for method='oe'"),
+        ({"method": "rsrr", "refits": 2}, "refits is for method='oe'"),
+        ({"model": "m", "refits": 2}, "refits is for an expectation that is fitted here"),
+    ],
+    ids=lambda value: " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
+)
+def test_options_that_others_leave_without_effect_are_refused(options: dict, says: str) -> None:
+    """Nobody is left to believe that a choice was followed; the history is not even opened."""
+    with pytest.raises(SpecError, match=says):
+        benchmark("readmission-30d", "no history", **options)
