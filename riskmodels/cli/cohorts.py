@@ -68,7 +68,7 @@ def tasks() -> None:
 
 @click.command()
 @click.argument("history", type=PATH)
-@click.option("--year", type=int, help="Performance year; or give --since and --until.")
+@click.option("--year", type=int, help="Performance year, with its rules; or give --since and --until.")
 @click.option(
     "--window",
     type=click.Choice(["prospective", "retrospective"]),
@@ -95,6 +95,27 @@ def tasks() -> None:
 )
 @click.option("--specialties", type=PATH, help="CSV: provider, Medicare specialty code.")
 @click.option("--groups", type=PATH, help="CSV: provider, its ACO, practice or TIN.")
+@click.option("--acos", type=PATH, help="CSV: the groups that are ACOs; others get no patients.")
+@click.option("--designations", type=PATH, help="CSV: person, provider, date: whom patients chose.")
+@click.option(
+    "--designated-by",
+    type=DATE,
+    metavar="DATE",
+    help="Last day of designations in force; default: 30 September before the year (unverified).",
+)
+@click.option(
+    "--third-step/--no-third-step",
+    default=None,
+    help="Look at 24 months for those without a physician; default: from 2025 on, with --specialties.",
+)
+@click.option(
+    "--enrolled/--anybody",
+    default=None,
+    help="Leave out who may not be assigned, by coverage; default: with --year, where there is coverage.",
+)
+@click.option(
+    "--teaching-hospital", multiple=True, metavar="CCN", help="Hospital whose clinic visits (G0463) count."
+)
 @as_of_option
 @engine_options
 def attribute(
@@ -108,17 +129,25 @@ def attribute(
     services: str,
     specialties: Path | None,
     groups: Path | None,
+    acos: Path | None,
+    designations: Path | None,
+    designated_by: datetime | None,
+    third_step: bool | None,
+    enrolled: bool | None,
+    teaching_hospital: tuple[str, ...],
     as_of: datetime | None,
     engine: "Engine",
 ) -> None:
-    """Attribute patients by the plurality of primary care.
+    """Attribute patients by the plurality of primary care, and by whom they chose.
 
-    The two steps of 42 CFR 425.402: primary care clinicians first, specialists for patients without any.
+    The steps of 42 CFR 425.402: primary care clinicians first, specialists for patients without any, and from
+    2025 on the 24-month window; a patient's own designation goes before claims.
     """
     from riskmodels.benchmarks.tables import write_frame
-    from riskmodels.cohorts.attribution import assignment_window
+    from riskmodels.cohorts.attribution import FIRST_PERFORMANCE_YEAR, assignment_window
     from riskmodels.cohorts.attribution import attribute as run
-    from riskmodels.cohorts.providers import read_providers
+    from riskmodels.cohorts.designations import read_designations
+    from riskmodels.cohorts.providers import read_accountable, read_providers
     from riskmodels.history import open_history
 
     if (year is None) == (since is None or until is None):
@@ -128,22 +157,32 @@ def attribute(
         if year is not None
         else (since.date(), until.date())  # type: ignore[union-attr]
     )
+    before = year is not None and year < FIRST_PERFORMANCE_YEAR and designations is None
     opened = open_history(history, as_of=as_of)
     found = run(
         opened,
         first,
         last,
+        performance_year=None if before else year,
+        third_step=third_step,
+        enrolled=enrolled,
+        designations=None if designations is None else read_designations(designations),
+        designated_by=None if designated_by is None else designated_by.date(),
+        accountable=None if acos is None else read_accountable(acos),
         provider=provider,
         services=services,  # type: ignore[arg-type]
         specialties=None if specialties is None else read_providers(specialties, "specialty"),
         groups=None if groups is None else read_providers(groups, "group"),
+        teaching_hospitals=teaching_hospital,
         engine=engine,
     )
     write_frame(found, out)
     of, providers = opened.manifest.rows["person"], found["attributed_provider"].n_unique()
-    second = int((found["step"] == 2).sum())
+    words = {0: "by designation", 2: "in the second step", 3: "in the third step"}
+    by_step = ", ".join(f"{int((found['step'] == step).sum()):,} {word}" for step, word in words.items())
     click.echo(
         f"{out}: {found.height:,} of {of:,} patients attributed to {providers:,} providers by services from "
-        f"{first} to {last}, {second:,} in the second step"
+        f"{first} to {last}, {by_step}"
         + ("" if specialties else "; every provider taken for a primary care physician (no --specialties)")
+        + (f"; codes of any year, since the rules begin with {FIRST_PERFORMANCE_YEAR}" if before else "")
     )

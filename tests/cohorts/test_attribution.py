@@ -12,8 +12,9 @@ from riskmodels.cohorts.attribution import (
     assignment_window,
     attribute,
     attribute_cases,
-    plurality,
+    expanded_window,
 )
+from riskmodels.cohorts.plurality import plurality
 from riskmodels.cohorts.providers import read_providers
 from riskmodels.errors import DataError, SpecError
 from riskmodels.history import History, Part, write_history
@@ -94,6 +95,11 @@ def services(*rows: tuple[str, str, float, date]) -> pl.DataFrame:
             id="tie on the same day: the later specialist",
         ),
         pytest.param([("B", PCP, 50.0, MARCH), ("A", PCP, 50.0, MARCH)], ("A", 1, 50.0), id="tie: by name"),
+        pytest.param(
+            [("A", PCP, 10.1, MARCH), ("A", PCP, 20.2, MARCH), ("B", PCP, 30.3, JUNE)],
+            ("B", 1, 30.3),
+            id="tie to the cent",
+        ),
         pytest.param([("A", PCP, 0.0, MARCH)], ("A", 1, 0.0), id="a service without a charge"),
     ],
 )
@@ -102,11 +108,110 @@ def test_plurality(rows: list, wanted: tuple | None) -> None:
     assert found.select(ATTRIBUTED, "step", "charges").rows() == ([] if wanted is None else [wanted])
 
 
+NOW, BEFORE = date(2025, 3, 15), date(2024, 3, 15)
+
+
+@pytest.mark.parametrize(
+    ("inside", "earlier", "wanted"),
+    [
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("A", PCP, 100.0, BEFORE)],
+            ("A", 3, 150.0, 2, NOW),
+            id="nurse practitioner now, physician before: charges of 24 months",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("A", EXPERT, 5.0, BEFORE)],
+            ("A", 3, 55.0, 2, NOW),
+            id="specialist before",
+        ),
+        pytest.param([("A", NURSE, 50.0, NOW)], [], None, id="never a physician"),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("A", NURSE, 50.0, BEFORE)],
+            None,
+            id="nurse practitioners alone, twice",
+        ),
+        pytest.param([], [("A", PCP, 100.0, BEFORE)], None, id="nobody within the assignment window"),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("B", PCP, 60.0, BEFORE)],
+            None,
+            id="the physician was of another provider, who has the larger charges, too",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("A", PCP, 20.0, BEFORE), ("B", PCP, 60.0, BEFORE)],
+            ("A", 3, 70.0, 2, NOW),
+            id="the sum of both windows against the other's",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW)],
+            [("A", PCP, 20.0, BEFORE), ("B", EXPERT, 71.0, BEFORE)],
+            None,
+            id="specialists' charges of others count",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW), ("B", PCP, 40.0, NOW)],
+            [("A", PCP, 20.0, BEFORE)],
+            ("A", 3, 70.0, 2, NOW),
+            id="the first step gives to nobody: no physician of A, and B has less",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW), ("B", PCP, 60.0, NOW)],
+            [("A", PCP, 100.0, BEFORE)],
+            ("B", 1, 60.0, 1, NOW),
+            id="the first step goes before the third",
+        ),
+        pytest.param(
+            [("A", EXPERT, 5.0, NOW)],
+            [("B", PCP, 100.0, BEFORE)],
+            ("A", 2, 5.0, 1, NOW),
+            id="the second step goes before the third",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW), ("A", EXPERT, 1.0, NOW), ("B", NURSE, 60.0, NOW)],
+            [("A", PCP, 100.0, BEFORE)],
+            None,
+            id="a specialist of A has seen the patient this year: no third step, and the first is B's",
+        ),
+        pytest.param(
+            [("A", NURSE, 50.0, NOW), ("B", NURSE, 50.0, date(2025, 3, 16))],
+            [("A", PCP, 10.0, BEFORE), ("B", PCP, 10.0, BEFORE)],
+            ("B", 3, 60.0, 2, date(2025, 3, 16)),
+            id="tie: the later one",
+        ),
+    ],
+)
+def test_the_third_step(inside: list, earlier: list, wanted: tuple | None) -> None:
+    """42 CFR 425.402(b)(5), worked by hand."""
+    found = plurality(services(*inside), "person_id", earlier=services(*earlier))
+    told = found.select(ATTRIBUTED, "step", "charges", "services", "last_service").rows()
+    assert told == ([] if wanted is None else [wanted])
+    if wanted is not None and wanted[1] == 3:
+        assert plurality(services(*inside), "person_id").is_empty()
+
+
+def test_only_those_who_are_accountable_get_patients() -> None:
+    """Others compete: a plurality outside every ACO gives the patient to nobody, or to the third step."""
+    rows = services(("A", PCP, 50.0, MARCH), ("TIN", PCP, 60.0, MARCH))
+    assert plurality(rows, "person_id")[ATTRIBUTED].to_list() == ["TIN"]
+    assert plurality(rows, "person_id", accountable=["A"]).is_empty()
+    inside = services(("A", NURSE, 50.0, NOW), ("TIN", PCP, 60.0, NOW))
+    earlier = services(("A", PCP, 20.0, BEFORE))
+    found = plurality(inside, "person_id", earlier=earlier, accountable=["A"])
+    assert found.select(ATTRIBUTED, "step", "charges").rows() == [("A", 3, 70.0)]
+    assert plurality(inside, "person_id", earlier=earlier)[ATTRIBUTED].to_list() == ["TIN"]
+
+
 def test_windows() -> None:
     assert assignment_window(2023) == (date(2023, 1, 1), date(2023, 12, 31))
     assert assignment_window(2023, "prospective") == (date(2021, 10, 1), date(2022, 9, 30))
     with pytest.raises(SpecError, match="did you mean 'prospective'"):
         assignment_window(2023, "prospectiv")  # type: ignore[arg-type]
+    assert expanded_window(date(2025, 1, 1), date(2025, 12, 31)) == (date(2024, 1, 1), date(2025, 12, 31))
+    assert expanded_window(date(2024, 2, 29), date(2025, 2, 28)) == (date(2023, 2, 28), date(2025, 2, 28))
 
 
 @pytest.fixture
