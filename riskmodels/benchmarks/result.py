@@ -76,17 +76,29 @@ class Benchmark:
         below = shown.filter(pl.col("ratio_upper") < 1).height
         known = self.metadata
         size = f"{known.get('n', 0):,} stays of {known.get('persons', 0):,} patients"
-        model = f"{known.get('model', 'given')}, {len(known.get('features', ())):,} adjust features"
-        task, entities = known.get("task", "benchmark"), f"{self.frame.height:,} entities"
+        entities = "1 entity" if self.frame.height == 1 else f"{self.frame.height:,} entities"
         small = self.frame.height - shown.height
-        seen = " on the stays it was fitted on" if known.get("in_sample") else ""
         return (
-            f"{task} by {self.entity}: {entities}, {size}, {_share(known.get('rate'))} with the outcome\n"
-            f"  expected: {model}, AUROC {_three(known.get('auroc'))}{seen}\n"
-            f"{_between(known)}"
-            f"  {above:,} above what was expected, {below:,} below (95% interval without 1); "
+            f"{known.get('task', 'benchmark')} by {self.entity}: {entities}, {size}, "
+            f"{_share(known.get('rate'))} with the outcome\n"
+            + "".join(f"  {line}\n" for line in self.basis())
+            + f"  {above:,} above what was expected, {below:,} below (95% interval without 1); "
             f"{small:,} suppressed as small"
         )
+
+    def basis(self) -> list[str]:
+        """Return how the expected outcomes came about and, of rates, how far entities differ: a line each."""
+        known = self.metadata
+        seen = " on the stays it was fitted on" if known.get("in_sample") else ""
+        model = f"{known.get('model', 'given')}, {len(known.get('features', ())):,} adjust features"
+        lines = [f"expected: {model}, AUROC {_three(known.get('auroc'))}{seen}"]
+        if fitted := known.get("hierarchical"):
+            lines.append(
+                f"risk-standardised: standard deviation between entities {fitted['variance'] ** 0.5:.3f} "
+                f"log-odds (median odds ratio {fitted['median_odds_ratio']:.2f}), median reliability "
+                f"{known.get('median_reliability', 0.0):.2f}"
+            )
+        return lines
 
 
 def read_benchmark(path: str | Path) -> Benchmark:
@@ -150,18 +162,6 @@ def draws_path(path: Path) -> Path:
 def metadata_path(path: Path) -> Path:
     """Return the file of the metadata beside a benchmark's file."""
     return path.with_name(f"{path.stem}.metadata.json")
-
-
-def _between(known: Mapping[str, Any]) -> str:
-    """Return the line on the differences between entities, where a model of them was fitted."""
-    fitted = known.get("hierarchical")
-    if not fitted:
-        return ""
-    return (
-        f"  risk-standardised: standard deviation between entities {fitted['variance'] ** 0.5:.3f} log-odds "
-        f"(median odds ratio {fitted['median_odds_ratio']:.2f}), median reliability "
-        f"{known.get('median_reliability', 0.0):.2f}\n"
-    )
 
 
 def _share(value: Any) -> str:

@@ -136,6 +136,7 @@ def prepare_stays(
         expected = Expected(known, {"model": bundle.name, "model_version": bundle.version, "features": names})
     metadata = {
         "task": task.name,
+        "title": task.title,
         "task_version": task.version,
         "first_index": str(cases["index_time"].min()),
         "last_index": str(cases["index_time"].max()),

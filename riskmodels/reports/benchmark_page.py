@@ -16,16 +16,18 @@ from riskmodels.reports.benchmark_plots import plot_changes, plot_social
 from riskmodels.reports.hospital_plots import plot_caterpillar, plot_funnel
 from riskmodels.reports.hospital_sections import withhold
 from riskmodels.reports.sections import figure_view
-from riskmodels.reports.style import to_png
+from riskmodels.reports.style import heading, to_png
+from riskmodels.reports.writing import entities, listed, percent, small_count
 
 __all__ = ["write_benchmark_plots"]
 
 WHITE = 1.0
-TEXTS = {
+MOST_NAMED = 8
+CAPTIONS = {
     "funnel": (
         "Funnel plot",
         (
-            "Small entities scatter by chance alone: only points outside the limits differ from what was "
+            "Small {entities} scatter by chance alone: only points outside the limits differ from what was "
             "expected. Hollow: outside 95%; filled: outside 99.8%."
         ),
     ),
@@ -74,15 +76,22 @@ def write_benchmark_plots(path: str | Path, benchmark: Any) -> None:
     if "changes" in benchmark.tables:
         words = "change of each entity that case mix and the common change do not explain"
         drawn.append((plot_changes(benchmark.tables["changes"]), "changes", words))
+    title = f"{_outcome(benchmark)}, by {entities(benchmark.entity, 1).removeprefix('1 ')}"
     with atomic_file(path) as temporary:
         if path.suffix == ".png":
-            image.imsave(temporary, _stacked([to_png(figure) for figure, *_ in drawn]), format="png")
+            bands = [
+                band for figure, name, _ in drawn for band in (heading(CAPTIONS[name][0], title), figure)
+            ]
+            image.imsave(temporary, _stacked([to_png(band) for band in bands]), format="png")
         else:
             views = [
-                figure_view(figure, name, TEXTS[name][0], words, TEXTS[name][1])
+                figure_view(
+                    figure, name, CAPTIONS[name][0], words,
+                    CAPTIONS[name][1].format(entities=entities(benchmark.entity)),
+                )
                 for figure, name, words in drawn
-            ]
-            temporary.write_text(_page(views, benchmark), encoding="utf-8")
+            ]  # fmt: skip
+            temporary.write_text(_page(views, benchmark, title, frame), encoding="utf-8")
 
 
 def _stacked(pictures: list[bytes]) -> np.ndarray:
@@ -96,19 +105,48 @@ def _stacked(pictures: list[bytes]) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(padded))
 
 
-def _page(figures: list[dict[str, str]], benchmark: Any) -> str:
+def _outcome(benchmark: Any) -> str:
+    """Return the outcome in words; a benchmark of an earlier version has the name of its task alone."""
+    return str(benchmark.metadata.get("title") or benchmark.metadata.get("task") or "Benchmark")
+
+
+def _lines(benchmark: Any, frame: pl.DataFrame) -> list[str]:
+    """Return what the page says first: who differs, then of how many stays, and how it was worked out."""
+    known, shown = benchmark.metadata, frame.filter(~pl.col("suppressed")).sort("ratio", descending=True)
+    above, below = shown.filter(pl.col("ratio_lower") > 1), shown.filter(pl.col("ratio_upper") < 1)
+    small = frame.height - shown.height
+    lines = [
+        f"Of {entities(benchmark.entity, shown.height)} large enough to show, {above.height:,} had more "
+        f"outcomes than expected of their patients{_names(above)} and {below.height:,} fewer"
+        f"{_names(below.reverse())} (95% intervals without 1)."
+        + (f" {small:,} {'is' if small == 1 else 'are'} withheld as small." if small else "")
+    ]
+    if {"n", "persons", "rate"} <= known.keys():
+        rate = "few" if known["rate"] is None else percent(known["rate"])
+        lines.append(
+            f"{small_count(known['n'])} index cases of {small_count(known['persons'])} patients from "
+            f"{str(known.get('first_index', ''))[:10]} to {str(known.get('last_index', ''))[:10]}; "
+            f"{rate} had the outcome."
+        )
+    return [*lines, *(f"{line[:1].upper()}{line[1:]}." for line in benchmark.basis())]
+
+
+def _names(rows: pl.DataFrame) -> str:
+    """Return who they are, where they are few."""
+    return f" ({listed(rows[rows.columns[0]])})" if 0 < rows.height <= MOST_NAMED else ""
+
+
+def _page(figures: list[dict[str, str]], benchmark: Any, title: str, frame: pl.DataFrame) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    known = benchmark.metadata
-    title = f"{known.get('task', 'Benchmark')} by {benchmark.entity}"
     return environment.get_template("benchmark.html").render(
         figures=figures,
         title=title,
-        version=known.get("riskmodels_version", ""),
-        lines=[line.strip() for line in benchmark.to_text().splitlines()],
-        span=f"{str(known.get('first_index', ''))[:10]} to {str(known.get('last_index', ''))[:10]}",
+        version=benchmark.metadata.get("riskmodels_version", ""),
+        lines=_lines(benchmark, frame),
+        meta=f"Benchmark of {benchmark.metadata.get('task', 'an outcome')} by {benchmark.entity}",
     )
 
 

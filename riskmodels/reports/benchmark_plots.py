@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from riskmodels.reports.style import COLOURS, MUTED, QUIET, figure, note, percent_axis, styled
+from riskmodels.reports.writing import entities
 
 __all__ = ["plot_changes", "plot_social"]
 
@@ -27,14 +28,15 @@ def plot_social(social: Any) -> Figure:
     frame = frame.drop_nulls([share, "ratio", "ratio_adjusted"]).sort(share)
     drawn, ax = figure(4.4)
     if frame.is_empty():
-        note(ax, "no entity large enough to show")
+        note(ax, f"none of the {entities(frame.columns[0])} is large enough to show")
         return drawn
     x = frame[share].to_numpy()
     before, after = frame["ratio"].to_numpy(), frame["ratio_adjusted"].to_numpy()
     ax.axhline(1, color=MUTED, lw=1)
     ax.vlines(x, before, after, color=QUIET, lw=1)
-    ax.plot(x, before, "o", ms=5, mfc="white", mec=COLOURS["blue"], label="as it is")
-    ax.plot(x, after, "o", ms=4, color=COLOURS["vermilion"], label="social risk expected")
+    # The hollow ones are larger, so that they are seen around the filled ones where little changes.
+    ax.plot(x, before, "o", ms=7.5, mfc="white", mec=COLOURS["blue"], label="without social risk")
+    ax.plot(x, after, "o", ms=4, color=COLOURS["vermilion"], label="with social risk expected")
     # The first and last share of a group bound its line: peers are alike in their share.
     for rows in frame.partition_by("peer_group", maintain_order=True):
         ends = rows[share].to_numpy()[[0, -1]]
@@ -43,7 +45,7 @@ def plot_social(social: Any) -> Figure:
     ax.set_xlabel(f"Share of stays at risk ({share.removesuffix('_share')})")
     percent_axis(ax.xaxis)
     ax.set_ylabel("Ratio to expected")
-    drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.2)
+    drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2, columnspacing=1.2)
     return drawn
 
 
@@ -62,7 +64,7 @@ def plot_changes(changes: Any) -> Figure:
     frame = frame.filter((pl.col("period_to") == last) & (pl.col(entity) != "(all)")).drop_nulls("own")
     drawn, ax = figure(4.4)
     if frame.is_empty():
-        note(ax, "no entity large enough to show")
+        note(ax, f"none of the {entities(entity)} is large enough to show")
         return drawn
     frame = frame.sort("own")
     own, place = frame["own"].to_numpy(), np.arange(1, frame.height + 1)
@@ -78,8 +80,8 @@ def plot_changes(changes: Any) -> Figure:
             ax.plot(place[chosen], own[chosen], "o", ms=4, color=colour, label=label)
     ax.set_xticks([])
     ax.grid(axis="x", visible=False)
-    ax.set_xlabel(f"{frame.height:,} entities, {frame['period_from'][0]} to {last}")
-    ax.set_ylabel("Own change of the rate")
+    ax.set_xlabel(f"{entities(entity, frame.height)}, {frame['period_from'][0]} to {last}")
+    ax.set_ylabel("Own change of the rate, 95% interval")
     percent_axis(ax.yaxis)
     drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.2)
     return drawn

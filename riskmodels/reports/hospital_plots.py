@@ -9,12 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from riskmodels.reports.style import COLOURS, INK, MUTED, QUIET, figure, note, percent_axis, styled
+from riskmodels.reports.writing import entities
 
 __all__ = ["funnel_limits", "plot_caterpillar", "plot_funnel", "plot_payment"]
 
 WORSE, BETTER, USUAL = COLOURS["vermilion"], COLOURS["blue"], "#8a96a5"
 # Normal quantiles of the two usual control limits (Spiegelhalter 2005).
 LIMITS = {"95": 1.959964, "998": 3.090232}
+# Through fewer no curve can be drawn: each has marks of its own, the outer limits the longer ones.
+FEWEST_FOR_A_CURVE = 3
+MARK = {"95": 16, "998": 34}
 MOST_NAMED = 6
 MOST_ROWS = 24
 
@@ -59,14 +63,21 @@ def plot_funnel(benchmark: Any) -> Figure:
     frame = funnel_limits(_shown(benchmark)).sort("expected")
     drawn, ax = figure(4.7)
     if frame.is_empty():
-        note(ax, "no hospital large enough to show")
+        note(ax, f"none of the {entities(frame.columns[0])} is large enough to show")
         return drawn
     expected, ratio = frame["expected"].to_numpy(), frame["ratio"].to_numpy()
     sizes = np.geomspace(expected.min() / 1.1, expected.max() * 1.05, 200)
     for level, style, label in (("95", (0, (4, 2)), "95% limits"), ("998", "solid", "99.8% limits")):
         for side in ("lower", "upper"):
-            limit = _trend(expected, frame[f"funnel_{side}_{level}"].to_numpy(), sizes)
-            ax.plot(sizes, limit, color=QUIET, lw=1.2, ls=style, label=label if side == "upper" else None)
+            own = frame[f"funnel_{side}_{level}"].to_numpy()
+            named = label if side == "upper" else None
+            if frame.height < FEWEST_FOR_A_CURVE:
+                ax.plot(
+                    expected, own, color=QUIET, ls="none", marker="_", ms=MARK[level], mew=1.4, label=named
+                )
+            else:
+                limit = _trend(expected, own, sizes)
+                ax.plot(sizes, limit, color=QUIET, lw=1.2, ls=style, label=named)
     ax.axhline(1, color=MUTED, lw=1)
     far = _position(frame)
     for colour, chosen, label in (
@@ -148,7 +159,7 @@ def _trend(expected: np.ndarray, limit: np.ndarray, sizes: np.ndarray) -> np.nda
     1 + a / sqrt(expected) + b / expected is the form of a normal limit with a correction for skewness.
     """
     known = np.isfinite(limit) & (limit > 0)
-    if known.sum() < 3:
+    if known.sum() < FEWEST_FOR_A_CURVE:
         return np.full(len(sizes), np.nan)
     terms = np.stack([1 / np.sqrt(expected), 1 / expected], axis=1)
     a, b = np.linalg.lstsq(terms[known], limit[known] - 1, rcond=None)[0]
@@ -161,7 +172,7 @@ def plot_caterpillar(benchmark: Any) -> Figure:
     frame = _shown(benchmark).sort("ratio")
     drawn, ax = figure(4.7)
     if frame.is_empty():
-        note(ax, "no hospital large enough to show")
+        note(ax, f"none of the {entities(frame.columns[0])} is large enough to show")
         return drawn
     ratio, lower, upper = (frame[name].to_numpy() for name in ("ratio", "ratio_lower", "ratio_upper"))
     place = np.arange(1, len(ratio) + 1)
@@ -190,7 +201,8 @@ def plot_caterpillar(benchmark: Any) -> Figure:
     ax.set_ylim(0, min(float(np.nanmax(upper)) * 1.04, float(np.nanquantile(upper, 0.95)) * 2))
     ax.grid(axis="x", visible=False)
     ax.set_xticks([])
-    ax.set_xlabel(f"{len(ratio):,} hospitals, lowest ratio to highest")
+    named = entities(frame.columns[0], len(ratio))
+    ax.set_xlabel(f"{named}{', lowest ratio to highest' if len(ratio) > 1 else ''}")
     ax.set_ylabel(f"{_ratio_name(frame)}, 95% interval")
     drawn.legend(
         *ax.get_legend_handles_labels(),

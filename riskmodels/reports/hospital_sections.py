@@ -10,7 +10,7 @@ from riskmodels.evaluation.suppression import SMALLEST_CELL
 from riskmodels.reports import hospital_plots as plots
 from riskmodels.reports.sections import figure_view
 from riskmodels.reports.summary import PaymentSummary
-from riskmodels.reports.writing import count, decimal, dollars, percent, span
+from riskmodels.reports.writing import count, decimal, dollar_span, dollars, percent, span
 
 __all__ = ["benchmark_view", "payment_view", "withhold"]
 
@@ -168,11 +168,9 @@ def payment_view(payment: pl.DataFrame, summary: PaymentSummary, hidden: set[str
         "mean": percent(settled["payment_reduction"].mean(), 2),  # type: ignore[arg-type]
         "largest": percent(shown["payment_reduction"].max(), 2),  # type: ignore[arg-type]
         "total": dollars(total) if total is not None else "",
-        "total_interval": span(dollars(summary.dollars_lower), dollars(summary.dollars_upper)),
+        "total_interval": dollar_span(summary.dollars_lower, summary.dollars_upper),
         "total_short": dollars(total, short=True),
-        "total_interval_short": span(
-            dollars(summary.dollars_lower, short=True), dollars(summary.dollars_upper, short=True)
-        ),
+        "total_interval_short": dollar_span(summary.dollars_lower, summary.dollars_upper, short=True),
         "withheld": settled.height - shown.height,
         "rows": rows,
         "left_out": shown.height - top.height,
@@ -180,13 +178,18 @@ def payment_view(payment: pl.DataFrame, summary: PaymentSummary, hidden: set[str
         "with_dollars": with_dollars,
         "rules": [{**rule, "value": _rule(rule.get("value"))} for rule in summary.rules],
         "unverified": unverified,
-        "notes": list(summary.notes),
+        "notes": [_sentence(note) for note in summary.notes],
         "figure": figure_view(
             plots.plot_payment(shown, entity), "payment", "Payment reduction by hospital",
             f"Payment reduction of {penalised.height} penalised hospitals.",
             "Bars: the reduction; lines: its 95% interval." if with_interval else "",
         ),
     }  # fmt: skip
+
+
+def _sentence(note: str) -> str:
+    """Return a remark as a sentence of its own."""
+    return f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
 def _reduction_interval(row: Mapping[str, Any]) -> str:
@@ -198,7 +201,7 @@ def _reduction_interval(row: Mapping[str, Any]) -> str:
 
 def _dollar_interval(row: Mapping[str, Any]) -> str:
     low, high = row.get("payment_reduction_dollars_lower"), row.get("payment_reduction_dollars_upper")
-    return span(dollars(low, short=True), dollars(high, short=True))
+    return dollar_span(low, high, short=True)
 
 
 def _rule(value: Any) -> str:

@@ -230,7 +230,7 @@ def drivers_view(drivers: pl.DataFrame) -> dict[str, Any]:
                 "direction": row["direction"] if row["direction"].startswith("higher") else "",
                 "bins": [
                     {
-                        "bin": b["bin"],
+                        "bin": b["bin"].replace("_", " "),
                         "n": count(b["n"]),
                         "odds": f"×{decimal(2.718281828459045 ** b['mean_shap'])}",
                         "width": round(50 * abs(b["mean_shap"]) / widest, 2),

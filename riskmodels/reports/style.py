@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["BAND", "COLOURS", "INK", "MUTED", "QUIET", "figure", "styled", "to_png", "to_svg"]
+__all__ = ["BAND", "COLOURS", "INK", "MUTED", "QUIET", "figure", "heading", "styled", "to_png", "to_svg"]
 
 P = ParamSpec("P")
 
@@ -89,6 +89,18 @@ def note(ax: Axes, text: str) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED)
+
+
+@styled
+def heading(*lines: str) -> Figure:
+    """Return a band with lines of text, to stand above a figure that is shown outside of a page."""
+    drawn = Figure(figsize=(WIDTH, 0.24 * len(lines) + 0.12))
+    for number, line in enumerate(lines):
+        drawn.text(
+            0.02, 1 - (number + 1) / (len(lines) + 0.5), line, fontsize=13 if number == 0 else 11,
+            weight="bold" if number == 0 else "normal", color=MUTED if number else INK,
+        )  # fmt: skip
+    return drawn
 
 
 def to_png(drawn: Figure, dpi: int = 150) -> bytes:

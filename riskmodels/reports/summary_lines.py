@@ -7,6 +7,7 @@ import polars as pl
 
 from riskmodels.evaluation import Evaluation, format_metric
 from riskmodels.evaluation.metrics import format_interval
+from riskmodels.evaluation.result import Interval
 from riskmodels.reports.sections import training_view
 from riskmodels.reports.summary import TrainingSummary
 from riskmodels.reports.writing import count, listed, percent, small_count
@@ -86,12 +87,12 @@ def _use(evaluation: Evaluation) -> str:
         calibration = (
             f"Too few outcomes to judge calibration (slope {slope.value:.2f}{limits and f', {limits}'})"
         )
-    elif FACE_VALUE[0] <= slope.value <= FACE_VALUE[1] and FACE_VALUE[0] <= ratio.value <= FACE_VALUE[1]:
-        calibration = f"Predicted risks can be read as they stand (calibration slope {slope.value:.2f}"
-        calibration += f", observed/expected {ratio.value:.2f})"
     else:
-        calibration = f"Predicted risks need recalibration before use (calibration slope {slope.value:.2f}"
-        calibration += f", observed/expected {ratio.value:.2f})"
+        limits = format_interval("observed_expected", ratio.lower, ratio.upper).replace("-", "–")
+        calibration = (
+            f"Predicted risks {_at_face_value(slope, ratio)} (calibration slope {slope.value:.2f}, "
+            f"observed/expected {ratio.value:.2f}{limits and f', {limits}'})"
+        )
     if "ppv@top10%" not in set(evaluation.metrics["metric"]):
         return f"{calibration}."
     found, right = evaluation["sensitivity@top10%"].value, evaluation["ppv@top10%"].value
@@ -101,6 +102,17 @@ def _use(evaluation: Evaluation) -> str:
         f"{calibration}. Flagging the tenth with the highest risk finds {found:.0%} of all outcomes; "
         f"{right:.0%} of those flagged have one."
     )
+
+
+def _at_face_value(slope: Interval, ratio: Interval) -> str:
+    """Return whether predicted risks can be taken as they are, by calibration slope and observed/expected."""
+    if not all(FACE_VALUE[0] <= metric.value <= FACE_VALUE[1] for metric in (slope, ratio)):
+        return "need recalibration before use"
+    if ratio.upper < 1:
+        return "are too high on average"
+    if ratio.lower > 1:
+        return "are too low on average"
+    return "can be read as they stand"
 
 
 def tiles(

@@ -5,9 +5,28 @@ from typing import Any
 
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
-__all__ = ["ABSENT", "count", "decimal", "dollars", "listed", "percent", "small_count", "span"]
+__all__ = [
+    "ABSENT",
+    "count",
+    "decimal",
+    "dollar_span",
+    "dollars",
+    "entities",
+    "listed",
+    "percent",
+    "small_count",
+    "span",
+]
 
 ABSENT = "–"
+MILLION = 1e6
+# What a benchmark's rows are, by the name of their column.
+NOUNS = {
+    "facility_id": ("hospital", "hospitals"),
+    "provider_id": ("provider", "providers"),
+    "attributed_provider": ("provider", "providers"),
+    "drg": ("DRG", "DRGs"),
+}
 
 
 def count(value: float | None) -> str:
@@ -32,13 +51,30 @@ def percent(value: float | None, digits: int = 1) -> str:
     return ABSENT if value is None else f"{value:.{digits}%}".replace("-", "−")
 
 
-def dollars(value: float | None, *, short: bool = False) -> str:
-    """Write dollars, millions in words or, where there is no room, as M."""
+def entities(column: str, number: int | None = None) -> str:
+    """Return what the rows of a benchmark by `column` are, in the plural or with their number."""
+    one, many = NOUNS.get(column, ("entity", "entities"))
+    return many if number is None else f"{number:,} {one if number == 1 else many}"
+
+
+def dollars(value: float | None, *, short: bool = False, millions: bool | None = None) -> str:
+    """Write dollars, millions in words or, where there is no room, as M.
+
+    `millions` says whether they are written as such; without it, those of a million and more are.
+    """
     if value is None:
         return ABSENT
-    if abs(value) >= 1e6:
-        return f"${value / 1e6:,.2f}{'M' if short else ' million'}".replace("$-", "−$")
+    if abs(value) >= MILLION if millions is None else millions:
+        return f"${value / MILLION:,.2f}{'M' if short else ' million'}".replace("$-", "−$")
     return f"${value:,.0f}".replace("$-", "−$")
+
+
+def dollar_span(lower: float | None, upper: float | None, *, short: bool = False) -> str:
+    """Write an interval in dollars, both limits in the unit of the larger; nothing where one is absent."""
+    if lower is None or upper is None:
+        return ""
+    millions = max(abs(lower), abs(upper)) >= MILLION
+    return span(*(dollars(value, short=short, millions=millions) for value in (lower, upper)))
 
 
 def span(lower: str, upper: str) -> str:

@@ -369,6 +369,11 @@ def test_the_command_writes_all_of_it(history: History, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 4
     assert "http" not in text.replace("http://www.w3.org", "")
+    assert "<h1>Unplanned readmission within 30 days, by hospital</h1>" in text
+    first = text.partition("<li>")[2].partition("</li>")[0]
+    shown = again.frame.filter(~pl.col("suppressed"))
+    assert first.startswith(f"Of {shown.height} hospitals large enough to show, ")
+    assert all(name in first for name in shown.filter(pl.col("ratio_lower") > 1)["facility_id"])
     write_benchmark_plots(tmp_path / "B.png", again)
     assert (tmp_path / "B.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(DataError, match=r"name it FILE\.png or FILE\.html"):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from riskmodels.evaluation import evaluate, summarise_drivers
 from riskmodels.reports import plots
 from riskmodels.reports.hospital_plots import funnel_limits
+from riskmodels.reports.style import QUIET
 
 
 @pytest.fixture(params=["usual", "one class", "constant", "few"])
@@ -128,3 +129,25 @@ def test_the_same_figure_has_the_same_svg(evaluation):
     assert plots.to_svg(plots.plot_roc(evaluation), "roc", "ROC") == plots.to_svg(
         plots.plot_roc(evaluation), "roc", "ROC"
     )
+
+
+@pytest.mark.parametrize(("hospitals", "marks"), [(2, 4), (40, 0)], ids="{0} hospitals".format)
+def test_too_few_hospitals_for_a_curve_have_limits_of_their_own(hospitals, marks, benchmark):
+    """A limit that the legend names is always in the plot: a mark a hospital where no curve fits."""
+    lines = plots.plot_funnel(benchmark.head(hospitals)).axes[0].lines
+    assert sum(line.get_marker() == "_" for line in lines) == marks
+    limits = [line for line in lines if line.get_color() == QUIET]
+    assert len(limits) == 4
+    assert all(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).all() for line in limits)
+
+
+@pytest.mark.parametrize(
+    ("column", "rows", "said"),
+    [("facility_id", 40, "39 hospitals"), ("facility_id", 1, "1 hospital"), ("drg", 2, "2 DRGs"),
+     ("sex", 2, "2 entities")],
+    ids=["hospitals", "one hospital", "DRGs", "sexes"],
+)  # fmt: skip
+def test_what_is_compared_is_called_by_its_name(benchmark, column, rows, said):
+    """A benchmark by sex or DRG is not one of hospitals."""
+    drawn = plots.plot_caterpillar(benchmark.head(rows).rename({"facility_id": column}))
+    assert drawn.axes[0].get_xlabel().partition(",")[0] == said

@@ -12,6 +12,7 @@ import pytest
 from riskmodels.errors import DataError
 from riskmodels.evaluation import evaluate
 from riskmodels.reports import TrainingSummary, write_report
+from riskmodels.reports.writing import dollar_span
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "col"}
 
@@ -302,3 +303,45 @@ def test_input_that_cannot_be_used_is_named_and_nothing_is_written(everything, t
     with pytest.raises(DataError, match=message):
         write_report(tmp_path / "report.html", **{**everything, **change})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [
+        (0.0, "can be read as they stand"),
+        (0.18, "are too high on average"),
+        (-0.15, "are too low on average"),
+        (1.0, "need recalibration before use"),
+    ],
+    ids=["right", "too high", "too low", "far off"],
+)
+def test_risks_that_are_off_on_average_are_not_called_right(training, tmp_path, shift, said):
+    """Observed over expected is said with its interval, also where it is near 1 but surely not 1."""
+    random = np.random.default_rng(5)
+    margin = random.normal(-1.2, 0.9, 20_000)
+    y = random.random(20_000) < 1 / (1 + np.exp(-margin))
+    risk = 1 / (1 + np.exp(-margin - shift))
+    found = evaluate(y.astype(int), risk, np.arange(20_000), n_bootstrap=25)
+    text = render(tmp_path, title="T", training=training, evaluation=found)
+    ratio = found["observed_expected"]
+    assert f"Predicted risks {said} (calibration slope" in text
+    assert f"observed/expected {ratio.value:.2f}, {ratio.lower:.2f}–{ratio.upper:.2f})" in text
+
+
+def test_the_title_is_said_once_and_the_model_is_named(training, tmp_path):
+    text = render(tmp_path, title=training["title"], training=training)
+    (meta,) = re.findall(r'class="meta">(.*?)</p>', text)
+    assert meta.startswith("Model readmission-30d 3 · written ")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "said"),
+    [
+        (730_759, 1_110_000, "$0.73 million to $1.11 million"),
+        (1_000, 2_000, "$1,000–$2,000"),
+        (-5_000, 7_000, "−$5,000 to $7,000"),
+        (None, 7_000, ""),
+    ],
+)
+def test_both_limits_in_dollars_have_one_unit(lower, upper, said):
+    assert dollar_span(lower, upper) == said
