@@ -23,6 +23,7 @@ PROGRAM_OPTIONS = {
     "peer_groups": "hrrp on a benchmark: file of dual proportions or peer groups.",
     "quality": "team, cjr, bpci-advanced: file of composite quality scores, or of percentiles.",
     "revenue": "mssp: file of the ACOs' Medicare revenue.",
+    "savings_risk_factor": "ma-capitation: the plan's average risk factor, which multiplies the savings.",
     "scaling_factor": "mips: a number or 'solve'; '0.3,0.05' sets the exceptional factor too.",
     "slope": "hvbp: the published exchange slope, in place of solving for it.",
     "stars": "ma-capitation: the contract's star rating.",
@@ -39,7 +40,8 @@ PROGRAMS = {
     "with --acos [--equity-adjustment]",
     "mips": "a clinician a row: quality, cost, improvement_activities, promoting_interoperability; "
     "or a measure a row [--scaling-factor]",
-    "ma-capitation": "members: member_id, county, months, raw_v28; --county-rates [--bid, --stars]",
+    "ma-capitation": "members: member_id, county, months, raw_v28; --county-rates "
+    "[--bid, --stars, --savings-risk-factor]",
     "primary-care": "a practice (and tier or county) a row; --model",
     "team": "episodes: participant_id, episode_category, target_price, cost; --quality",
     "cjr": "episodes, as team; --quality",

@@ -165,7 +165,7 @@ class Bundle(Program):
             Line("after the quality adjustment", dollars(row["adjusted_reconciliation"]),
                  *self.quality_formula(row, rules)),
             Line("limit", dollars(row["limit"]), _share(row["limit"], row["target"]),
-                 rules.cite("stop_gain" if row["payment"] >= 0 else "stop_loss")),
+                 rules.cite(self.limit_rule(row))),
             Line("reconciliation payment" if row["payment"] >= 0 else "repayment", dollars(row["payment"])),
         ]  # fmt: skip
         lines += [Line("Rules"), *(Line(name.replace("_", " "), str(rules[name]), source=rules.cite(name))
@@ -179,11 +179,19 @@ class Bundle(Program):
 
     def quality_formula(self, row: Mapping[str, Any], rules: Rules) -> tuple[str, str]:
         """Return how the quality score moves the reconciliation, and the source of the rule."""
-        effect, raw = rules["quality_effect"], row["raw_reconciliation"]
-        loss = effect["loss"] if "loss" in effect else effect["loss_2" if row["track"] == "2" else "loss_3"]
+        raw, (gain, loss, rule) = row["raw_reconciliation"], self.quality_effect(row, rules)
         score = f"{number(row['composite_quality_score'])} / 100"
-        factor = f"{percent(effect['gain'])} × (1 − {score})" if raw > 0 else f"{percent(loss)} × {score}"
-        return f"{dollars(raw)} × (1 − {factor})", rules.cite("quality_effect")
+        factor = f"{percent(gain)} × (1 − {score})" if raw > 0 else f"{percent(loss)} × {score}"
+        return f"{dollars(raw)} × (1 − {factor})", rules.cite(rule)
+
+    def quality_effect(self, row: Mapping[str, Any], rules: Rules) -> tuple[float, float, str]:
+        """Return how far quality cuts gains and relieves losses, and the rule that says so."""
+        effect = rules["quality_effect"]
+        return effect["gain"], effect["loss"], "quality_effect"
+
+    def limit_rule(self, row: Mapping[str, Any]) -> str:
+        """Return the name of the rule behind the limit of a participant."""
+        return "stop_gain" if row["payment"] >= 0 else "stop_loss"
 
     def break_even(self, inputs: Inputs, settlement: Settlement, rules: Rules) -> pl.DataFrame:
         """Return how much costs have to change for neither payment nor repayment, in all and an episode."""

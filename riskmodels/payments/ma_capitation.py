@@ -16,6 +16,10 @@ from riskmodels.payments.rules import Rules
 __all__ = ["PROGRAM", "MedicareAdvantage", "model_score", "payment_score"]
 
 _FEWEST_MONTHS = 1e-6
+_UNADJUSTED = (
+    "the savings are of bid and benchmark at a risk factor of one (42 CFR 422.264(b)-(c)); "
+    "savings_risk_factor gives the plan's"
+)
 
 
 class MedicareAdvantage(Program):
@@ -34,6 +38,7 @@ class MedicareAdvantage(Program):
         "quartile_before, applicable_amount",
         "bid": "the plan's standardised bid, dollars a member and month",
         "stars": "the contract's star rating, 1 to 5; none for a new or small contract",
+        "savings_risk_factor": "the plan's or state's average risk factor, which multiplies the savings (1)",
     }
     changeable: ClassVar[Mapping[str, str]] = {
         "raw_v24": "members",
@@ -77,7 +82,11 @@ class MedicareAdvantage(Program):
         members = members.join(rates, on="county", how="left", maintain_order="left")
         bid = None if options.get("bid") is None else _number(options["bid"], "bid", 0, 1e6)
         plan = pl.DataFrame({"member_id": ["plan"], "bid": [bid]}, schema_overrides={"bid": pl.Float64})
-        return Inputs({"members": members, "plan": plan}, {"stars": stars})
+        factor = options.get("savings_risk_factor")
+        scale = 1.0 if factor is None else _number(factor, "savings_risk_factor", 0.01, 10)
+        notes = (_UNADJUSTED,) if factor is None and bid is not None else ()
+        chosen = {"stars": stars, "savings_risk_factor": scale}
+        return Inputs({"members": members, "plan": plan}, chosen, notes)
 
     def settle(self, inputs: Inputs, rules: Rules) -> Settlement:
         """Compute risk scores, rates and payments."""
@@ -89,7 +98,8 @@ class MedicareAdvantage(Program):
         average = float(frame.select((benchmark * weight).sum() / weight.sum()).item())
         base = benchmark if bid is None else pl.lit(min(bid, average)) * benchmark / average
         share, used = _rebate_share(stars, rules)
-        rebate = 0.0 if bid is None else share * max(average - bid, 0.0)
+        scale = inputs.options["savings_risk_factor"]
+        rebate = 0.0 if bid is None else share * scale * max(average - bid, 0.0)
         premium = 0.0 if bid is None else max(bid - average, 0.0)
         frame = frame.with_columns(
             base.alias("base_rate"), pl.lit(rebate).alias("rebate"), pl.lit(premium).alias("member_premium")
@@ -138,7 +148,7 @@ class MedicareAdvantage(Program):
                  source=f"the file of county rates, county {row['county']}"),
             Line("plan benchmark", dollars(row["plan_benchmark"]), "mean of the counties, by member months"),
             Line("bid", dollars(bid) if bid is not None else "none: paid the county benchmark"),
-            *_explain_rates(row, bid, inputs.options["stars"], rules),
+            *_explain_rates(row, bid, inputs.options, rules),
             Line("payment", dollars(row["payment"]),
                  f"{dollars(row['payment_pmpm'])} × {number(row['months'])} months", "42 CFR 422.304"),
         ]  # fmt: skip
@@ -176,7 +186,7 @@ def _rebate_share(stars: float | None, rules: Rules) -> tuple[float, str]:
 
 
 def _explain_rates(
-    row: Mapping[str, Any], bid: float | None, stars: float | None, rules: Rules
+    row: Mapping[str, Any], bid: float | None, chosen: Mapping[str, Any], rules: Rules
 ) -> list[Line]:
     """Return the lines from the bid to the capitation, the rebate and the members' premium."""
     county, average = dollars(row["county_benchmark"]), dollars(row["plan_benchmark"])
@@ -184,13 +194,15 @@ def _explain_rates(
     month = Line("capitation a month", dollars(row["capitation_pmpm"]), capitation, "42 CFR 422.304(a)")
     if bid is None:
         return [Line("base rate", dollars(row["base_rate"]), "the county benchmark"), month]
-    share, used = _rebate_share(stars, rules)
+    share, used = _rebate_share(chosen["stars"], rules)
+    scale = chosen["savings_risk_factor"]
+    times = "" if scale == 1 else f" × {number(scale)}"
     lines = [
         Line("base rate", dollars(row["base_rate"]),
              f"min({dollars(bid)}, {average}) × {county} / {average}"),
         month,
         Line("rebate a month", dollars(row["rebate"]),
-             f"{percent(share)} × max({average} − {dollars(bid)}, 0)", rules.cite(used)),
+             f"{percent(share)} × max({average} − {dollars(bid)}, 0){times}", rules.cite(used)),
     ]  # fmt: skip
     if row["member_premium"] > 0:
         lines.append(

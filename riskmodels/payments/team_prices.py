@@ -1,7 +1,8 @@
 """Target prices of the Transforming Episode Accountability Model (42 CFR 512.540 and 512.545).
 
 CMS sets the prices from its own claims; with the claims of a region they can be followed here. The parameters
-of these sections are in the rules files as far as they are known, all unverified, and results say so.
+of these sections are in the rules files as far as they are known; all but the discount are unverified, and
+results say so.
 """
 
 from dataclasses import dataclass

@@ -58,6 +58,16 @@ def test_bpci_advanced(settle: Settle, cost: float, score: float, adjusted: floa
     assert result.unverified == ()
 
 
+@pytest.mark.parametrize(("year", "flagged"), [(2018, False), (2019, False), (2020, False), (2021, True)])
+def test_the_model_years_that_participants_code_reconciles_are_not_flagged(
+    settle: Settle, year: int, flagged: bool
+) -> None:
+    """10 percent x (1 - 0.80) of the gain of 100,000 is 2,000."""
+    result = settle("bpci-advanced", year, [(1_000_000, 900_000)], 80)
+    assert result.frame["payment"].to_list() == pytest.approx([98_000])
+    assert bool(result.unverified) is flagged
+
+
 @pytest.mark.parametrize("cost", [900_000.0, 1_300_000.0])
 @pytest.mark.parametrize(
     ("program", "year", "score", "more"),
@@ -88,6 +98,8 @@ def test_costs_are_winsorised_and_disaster_episodes_above_target_are_left_out(tm
     payment = pay("bpci-advanced", path, year=2020, quality=quality)
     assert payment.frame.select("target", "cost").row(0) == (300, 200 + 50 + 90)
     assert "disaster_episodes" in str(payment.audit("P")).replace(" ", "_")
+    assert payment.unverified == ("disaster_episodes",)
+    assert pay("bpci-advanced", path, year=2019, quality=quality).unverified == ()
 
 
 @pytest.mark.parametrize(
@@ -100,12 +112,23 @@ def test_costs_are_winsorised_and_disaster_episodes_above_target_are_left_out(tm
         (1, 700_000, 100, 100_000),
     ],
 )
-def test_team_by_hand_and_flagged_as_unverified(
+def test_team_by_hand_and_flagged_where_sources_differ(
     settle: Settle, track: int, cost: float, score: float, payment: float
 ) -> None:
     result = settle("team", 2027, [(1_000_000, cost)], score, track=track)
     assert result.frame["payment"].to_list() == pytest.approx([payment])
-    assert set(result.unverified) == {"quality_effect", "stop_gain", "stop_loss"}
+    assert result.unverified == (("track_2",) if track == 2 else ())
+    audit = str(result.audit("P"))
+    assert ("UNVERIFIED" in audit) is (track == 2)
+    assert f"track {track}" in audit
+
+
+def test_every_track_that_a_year_of_team_offers_has_its_limits() -> None:
+    for year in range(2026, 2031):
+        rules = load_rules("team", year)
+        assert {f"track_{track}" for track in rules["tracks"]} == {
+            name for name in rules.parameters if name.startswith("track_")
+        }
 
 
 def test_a_composite_score_is_the_mean_percentile_by_volume(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ class TestByTheRulesOfAProgram:
         built = episodes_of("bpci-advanced", 2020, encounters, events, categories=kinds,
                             excluded_codes=("C",), excluded_drgs=("009",))  # fmt: skip
         assert built.frame["cost"].to_list() == pytest.approx([16_400, 30_140])
-        assert set(built.unverified) == {"episode_days", "later_anchor"}
+        assert set(built.unverified) == {"later_anchor"}
         assert "AMI: 1 episodes, mean cost $16,400" in built.to_text()
 
     def test_joint_replacement_has_its_own_drgs_and_a_death_cancels(self) -> None:

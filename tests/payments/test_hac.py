@@ -121,7 +121,7 @@ def test_a_higher_z_score_never_lowers_the_total_or_the_reduction(scores: list[f
 def test_the_files_of_earlier_years_have_z_scores_alone_under_other_names(
     results: Path, tmp_path: Path
 ) -> None:
-    """FY 2020 to FY 2022: W Z-Score with a hyphen, no results, the program's own weights unverified."""
+    """FY 2020 to FY 2022: W Z-Score with a hyphen, and no results."""
     frame = pl.read_csv(results, infer_schema=False)
     kept = [name for name in frame.columns if not name.endswith(("SIR", "Composite Value"))]
     names = {name: name.replace("PSI 90", "PSI-90").replace("W Z Score", "W Z-Score") for name in kept}
@@ -130,5 +130,47 @@ def test_the_files_of_earlier_years_have_z_scores_alone_under_other_names(
     payment = pay("hac", path, year=2021)
     now = pay("hac", results, year=2024, cutoff="file")
     assert payment.frame["total_hac_score"].equals(now.frame["total_hac_score"])
-    assert payment.unverified == ("weighting",)
+    assert payment.unverified == ()
     assert payment.detail["result"].null_count() == payment.detail.height
+
+
+PUBLISHED = [
+    (2020, "670122", "No", -1.1537, {"CAUTI": -0.9444, "CDI": -0.4331, "CLABSI": -1.4459, "MRSA": -1.4453,
+                                     "SSI": -1.5}),
+    (2020, "670120", "No", -0.2559, {"CAUTI": -1.5354, "CDI": 1.9710, "CLABSI": -1.4459, "PSI-90": 1.2310,
+                                     "SSI": -1.5}),
+    (2020, "670108", "No", 0.0915, {"CAUTI": -0.0265, "CDI": -0.9950, "PSI-90": 0.0707, "SSI": 1.3167}),
+    (2020, "670106", "Yes", 0.7338, {"CDI": 0.2911, "PSI-90": -0.0568, "SSI": 1.9670}),
+    (2021, "010001", "No", -0.3958, {"PSI-90": -0.3375, "CLABSI": 0.6029, "CAUTI": -0.4612, "SSI": -1.0731,
+                                     "MRSA": -0.7886, "CDI": -0.3173}),
+    (2021, "010005", "Yes", 0.5547, {"PSI-90": 0.0881, "CLABSI": 2.2542, "CAUTI": 0.5331, "SSI": -1.0620,
+                                     "MRSA": 2.2, "CDI": -0.6850}),
+    (2021, "010021", "No", 0.0278, {"PSI-90": 1.3663, "CDI": -1.3107}),
+    (2021, "010091", "Yes", 0.3646, {"PSI-90": 0.0242, "CDI": 0.7051}),
+    (2022, "010001", "No", -0.4901, {"PSI-90": -1.3379, "CLABSI": 0.1695, "CAUTI": -0.7654, "SSI": -0.5757,
+                                     "MRSA": -0.4193, "CDI": -0.0120}),
+    (2022, "010005", "Yes", 0.4440, {"PSI-90": 1.6595, "CLABSI": -1.2914, "CAUTI": 0.7408, "SSI": -0.5926,
+                                     "MRSA": 2.0736, "CDI": 0.0740}),
+    (2022, "010021", "Yes", 0.7782, {"PSI-90": 1.8450, "CDI": -0.2885}),
+    (2022, "010033", "Yes", 0.3036, {"PSI-90": 2.3958, "CLABSI": -0.0982, "CAUTI": -0.4919, "SSI": -0.2846,
+                                     "MRSA": 0.5617, "CDI": -0.2608}),
+]  # fmt: skip
+"""Rows of CMS's files: fiscal year, hospital, payment reduction, Total HAC Score, the z-scores it has."""
+
+
+@pytest.mark.parametrize("year", [2020, 2021, 2022])
+def test_the_published_scores_of_earlier_years_are_the_mean_of_the_published_z_scores(
+    year: int, tmp_path: Path
+) -> None:
+    rows = [row for row in PUBLISHED if row[0] == year]
+    names = [name.replace("PSI 90", "PSI-90") for name in MEASURES]
+    lines = [",".join(["Facility ID", "State", "Fiscal Year", *(f"{name} W Z-Score" for name in names)])]
+    for _, hospital, _, _, scores in rows:
+        lines.append(",".join([hospital, "AL", str(year), *(str(scores.get(name, "")) for name in names)]))
+    path = tmp_path / "hac.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    payment = pay("hac", path, year=year, cutoff=0.3)  # every one reduced is above, all others are below
+    assert payment.frame["total_hac_score"].to_list() == pytest.approx([row[3] for row in rows], abs=1e-4)
+    reduced = (payment.frame["payment_reduction"] > 0).to_list()
+    assert reduced == [row[2] == "Yes" for row in rows]
+    assert payment.unverified == ()

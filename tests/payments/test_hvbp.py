@@ -243,12 +243,19 @@ class TestExchange:
         assert frame["total_performance_score"][0] == pytest.approx(35.0)
         assert frame["safety_weighted"][0] == pytest.approx(20.0)
 
-    def test_an_unverified_year_says_so(self, totals: Path) -> None:
-        text = totals.read_text(encoding="utf-8").replace("2024,", "2025,")
-        totals.write_text(text, encoding="utf-8")
+    def test_published_totals_of_2025_follow_from_quarters_and_thirds(self, totals: Path) -> None:
+        """Hospitals 190044 and 490037 of CMS's FY 2025 file: 8.125 of 25, no safety score of the other."""
+        header, *_ = totals.read_text(encoding="utf-8").splitlines()
+        names = [name.split()[1] if "Person" in name else name.split()[2] for name in header.split(",")[2:]]
+        rows = []
+        for ccn, scores in (("190044", [0, 38, 32.5, 10]), ("490037", [2.5, 53, "Not Available", 50])):
+            found = dict(zip(("Clinical", "Person", "Safety", "Efficiency"), scores, strict=True))
+            rows.append(f"2025,{ccn}," + ",".join(str(found[name]) for name in names))
+        totals.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
         payment = pay("hvbp", totals, year=2025)
-        assert payment.frame["unverified_parameters"].unique().to_list() == ["domain_weights"]
-        assert "Unverified parameters in this result: domain_weights" in str(payment.audit("010001"))
+        assert payment.frame["total_performance_score"].to_list() == pytest.approx([20.125, 35.1666667])
+        assert payment.frame["safety_weighted"].to_list() == pytest.approx([8.125, None])
+        assert payment.unverified == ()
 
     def test_a_file_of_another_year_is_refused(self, totals: Path) -> None:
         with pytest.raises(DataError, match=r"line 2: fiscal year 2024") as error:

@@ -71,7 +71,29 @@ def test_a_bid_below_the_benchmark_is_paid_times_the_risk_score_plus_the_rebate(
     assert row["rebate"] == pytest.approx(65)
     assert row["payment"] == pytest.approx(12 * (900 * 1.031 + 65))
     assert row["member_premium"] == 0
-    assert payment.unverified == ("rebate_risk_adjusted",)
+    assert payment.unverified == ()
+    assert any("risk factor of one" in note for note in payment.notes)
+
+
+@pytest.mark.parametrize(("year", "raw"), [(2022, 1.118), (2023, 1.127), (2027, 1.079)])
+def test_a_rebate_is_not_flagged_in_the_first_and_last_years(files: Writer, year: int, raw: float) -> None:
+    given = files([f"m1,C,1,{raw}"], ["county,benchmark", "C,1000"])
+    if year < 2024:
+        given["inputs"].write_text(f"member_id,county,months,raw_v24\nm1,C,1,{raw}\n", encoding="utf-8")
+    payment = pay("ma-capitation", year=year, bid=900, stars=4, **given)
+    assert payment.frame["payment"][0] == pytest.approx(900 * 0.941 + 65)
+    assert payment.unverified == ()
+
+
+def test_the_savings_are_multiplied_by_the_risk_factor_of_the_plan(files: Writer) -> None:
+    """42 CFR 422.264(b)-(c): 65 percent of (1000 - 900) x 1.1 is 71.50."""
+    given = files([f"m1,C,12,{ONE}"], ["county,benchmark", "C,1000"])
+    payment = pay("ma-capitation", year=2026, bid=900, stars=4, savings_risk_factor=1.1, **given)
+    assert payment.frame["rebate"][0] == pytest.approx(71.5)
+    assert "65% × max($1,000.00 − $900.00, 0) × 1.1" in str(payment.audit("m1"))
+    assert not any("risk factor of one" in note for note in payment.notes)
+    with pytest.raises(SpecError, match="savings_risk_factor"):
+        pay("ma-capitation", year=2026, bid=900, savings_risk_factor=0, **given)
 
 
 def test_a_bid_above_the_benchmark_is_paid_the_benchmark_and_members_pay_the_rest(files: Writer) -> None:

@@ -21,7 +21,7 @@ def test_baseline_years_are_weighted_trended_and_discounted(category: str, disco
     row = prices.frame.row(0, named=True)
     assert row["baseline_price"] == pytest.approx(17 + 66 + 150)
     assert row["preliminary_price"] == pytest.approx(233 * 1.1 * (1 - discount))
-    assert prices.unverified == ("baseline_weights", "spending_percentile", "discount")
+    assert prices.unverified == ("baseline_weights", "spending_percentile")
 
 
 def test_costs_are_capped_in_their_region_category_and_year() -> None:
