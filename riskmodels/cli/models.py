@@ -47,13 +47,17 @@ def train(
 
     TASK is a name that `riskmodels tasks` lists, or a .yaml file. With --engine spark index cases and
     features are built on the cluster, and the model is fitted here. With --scheduler it is fitted on a Dask
-    cluster, evaluated and written to --out; it is not registered.
+    cluster, whose workers read the file --features.
     """
     from riskmodels.cohorts import load_task
     from riskmodels.pipeline import train as run
 
     if load_task(task).outcome.event == "cost":
+        from riskmodels.errors import SpecError
         from riskmodels.pipeline.cost_training import train_from_command_line
+
+        if scheduler is not None:
+            raise SpecError(f"{task} is fitted on one node, not on a cluster\nFix: leave out --scheduler")
 
         click.echo(
             train_from_command_line(
@@ -64,23 +68,6 @@ def train(
                 seed=seed,
                 out=out,
                 concurrent=concurrent,
-                promote=promote,
-            )
-        )
-        return
-    if scheduler is not None:
-        from riskmodels.pipeline.cluster import from_command_line
-
-        click.echo(
-            from_command_line(
-                task,
-                history,
-                scheduler,
-                config=config,
-                seed=seed,
-                as_of=as_of,
-                features=features,
-                out=out,
                 promote=promote,
             )
         )
@@ -96,6 +83,7 @@ def train(
         promote=promote,
         features=features,
         engine=engine,
+        scheduler=scheduler,
     )
     click.echo(trained.to_text())
 

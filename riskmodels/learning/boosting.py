@@ -1,13 +1,22 @@
 """LightGBM, kept deterministic: train with early stopping, predict margins and contributions."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Rows", "booster_text", "contributions", "margins", "plain_names", "read_booster", "train_booster"]
+__all__ = [
+    "Rows",
+    "booster_text",
+    "contributions",
+    "margins",
+    "plain_names",
+    "read_booster",
+    "recounted",
+    "train_booster",
+]
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,43 @@ def read_booster(text: str) -> Any:
     import lightgbm as lgb
 
     return lgb.Booster(model_str=text)
+
+
+def recounted(text: str, counts: Sequence[np.ndarray]) -> str:
+    """Return a booster's text with other numbers of rows in its leaves: SHAP values rest on these.
+
+    Parameters
+    ----------
+    text : str
+        What `booster_text` gave.
+    counts : sequence of ndarray (leaves,)
+        For each tree, the rows in each of its leaves.
+    """
+    head, *trees = re.split(r"(?m)^(?=Tree=)", text)
+    last, end, rest = trees[-1].partition("end of trees")
+    trees[-1] = last
+    written = [_recounted_tree(tree, n) for tree, n in zip(trees, counts, strict=True)]
+    sizes = [int(size) for size in re.findall(r"(?m)^tree_sizes=(.*)$", head)[0].split()]
+    sizes = [size + len(new) - len(old) for size, new, old in zip(sizes, written, trees, strict=True)]
+    head = re.sub(r"(?m)^tree_sizes=.*$", f"tree_sizes={_listed(sizes)}", head)
+    return head + "".join(written) + end + rest
+
+
+def _recounted_tree(tree: str, leaves: np.ndarray) -> str:
+    """Return a tree's text with other numbers of rows in its leaves, and their sums in its inner nodes."""
+    found = dict(re.findall(r"(?m)^(left_child|right_child)=(.*)$", tree))
+    children = [
+        [int(child) for child in found.get(side, "").split()] for side in ("left_child", "right_child")
+    ]
+    inner = [0] * len(children[0])
+    for node in reversed(range(len(inner))):  # a child comes after its parent; leaf i is written as -1 - i
+        inner[node] = sum(int(leaves[~c]) if c < 0 else inner[c] for c in (side[node] for side in children))
+    tree = re.sub(r"(?m)^leaf_count=.*$", f"leaf_count={_listed(leaves)}", tree)
+    return re.sub(r"(?m)^internal_count=.*$", f"internal_count={_listed(inner)}", tree)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return " ".join(str(int(number)) for number in numbers)
 
 
 def plain_names(names: Sequence[str]) -> list[str]:

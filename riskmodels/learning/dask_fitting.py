@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from riskmodels.learning.boosting import booster_text, read_booster
+from riskmodels.learning.boosting import booster_text, read_booster, recounted
 from riskmodels.learning.dask_cluster import Cluster
 from riskmodels.learning.dask_parts import (
     Columns,
     counts_of,
     design_of,
     encoded_of,
+    leaves_of,
     levels_of,
     losses_of,
     margins_of,
@@ -96,8 +97,14 @@ class ClusterFitter:
                 logger.info("%d rounds are best for the patients set aside", rounds)
             else:
                 booster = read_booster(train(rounds or self.model.n_estimators))
-            boosters.append(booster)
+            boosters.append(self._counted(booster, designs))
         return fitted, boosters, rounds or self.model.n_estimators
+
+    def _counted(self, booster: Any, designs: list[Any]) -> Any:
+        """Return the booster with the rows in its leaves counted; LightGBM's workers only estimate them."""
+        text = booster_text(booster)
+        found = self.cluster.each(leaves_of, [text] * len(designs), designs)
+        return read_booster(recounted(text, [np.sum(tree, axis=0) for tree in zip(*found, strict=True)]))
 
     def _stopped(
         self, train: Callable[[int], str], stopping: np.ndarray, fitted: TableEncoder

@@ -33,6 +33,7 @@ __all__ = [
     "encoded_of",
     "free_port",
     "grow",
+    "leaves_of",
     "levels_of",
     "losses_of",
     "margins_of",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 MINUTES_TO_CONNECT = 2
+ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,18 @@ def grow(
         return booster_text(booster) if number == 0 else None
     finally:
         booster.free_network()
+
+
+def leaves_of(booster: str, design: Design) -> list[np.ndarray]:
+    """Count the rows in each leaf of each tree."""
+    trees = read_booster(booster)
+    sizes = [tree["num_leaves"] for tree in trees.dump_model()["tree_info"]]
+    counts = [np.zeros(size, np.int64) for size in sizes]
+    for start in range(0, len(design.y), ROWS_AT_ONCE):
+        leaf = trees.predict(design.matrix[start : start + ROWS_AT_ONCE], pred_leaf=True)
+        for i, count in enumerate(counts):
+            count += np.bincount(leaf[:, i], minlength=len(count))
+    return counts
 
 
 def losses_of(booster: str, encoded: Encoded, rows: np.ndarray, encoder: TableEncoder) -> np.ndarray:

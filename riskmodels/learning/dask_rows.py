@@ -1,4 +1,4 @@
-"""What the process that trains on a cluster knows of the rows: outcomes, patients, and whose part is which."""
+"""What the process that trains on a cluster knows of the rows: outcomes, patients, whose part is which."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -85,6 +85,7 @@ def fit_on_cluster(
         logger.info("%d rows on %d workers", len(rows.y), len(cluster.workers))
         encoder = plan_encoder(cluster, rows, model, columns)
         fitted = fit_patients(model, ClusterFitter(cluster, rows, model, encoder, read))
+        model.n_workers_ = len(cluster.workers)
         first = Part(rows.parts[0].path, 0, 1)
         return model._take(fitted, outcomes, first.read(read.names), first.read_sparse(read.sparse))
 

@@ -1,211 +1,139 @@
-"""Train a model on a Dask cluster, from a features file that need not fit into the memory of one machine."""
+"""The features of a training set in a file that the workers of a Dask cluster read.
+
+This process holds the index cases, and of the features at most `OnCluster.rows_here` rows, or one column.
+"""
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
-from riskmodels import __version__
-from riskmodels.errors import DataError, SpecError
-from riskmodels.pipeline.fit import MODEL, hold_out, interval_of
-from riskmodels.pipeline.plan import TrainingPlan
-from riskmodels.pipeline.training import plan_of, refuse_amounts
-from riskmodels.pipeline.training_data import check_built
+from riskmodels.errors import SpecError
 
 if TYPE_CHECKING:
-    from riskmodels.evaluation import Evaluation
-    from riskmodels.features import FeatureColumn, FeatureSet
-    from riskmodels.history import History
-    from riskmodels.learning.bundle import ModelBundle
+    from riskmodels.features import FeatureColumn, FeatureFrame
+    from riskmodels.learning import RiskModel
     from riskmodels.learning.contract import DataContract
 
-__all__ = ["TrainedOnCluster", "from_command_line", "train_on_cluster"]
+__all__ = ["OnCluster", "check_cluster"]
 
 logger = logging.getLogger(__name__)
 
-CASES = ("index_id", "person_id", "index_time", "label")
-METRICS = ("auroc", "auprc", "brier", "calibration_slope")
+ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
-class TrainedOnCluster:
-    """A model that a cluster fitted, and how good it is on the patients held out."""
-
-    bundle: "ModelBundle"
-    evaluation: "Evaluation"
-    folder: Path
-
-    def to_text(self) -> str:
-        """Return the result in a screenful."""
-        return f"{self.evaluation.to_text()}\n\nWritten to {self.folder}"
-
-
-def train_on_cluster(
-    plan: TrainingPlan, history: "str | Path | History", features: str | Path, scheduler: Any, out: str | Path
-) -> TrainedOnCluster:
-    """Fit the model of a plan on a Dask cluster, evaluate it on patients held out, and save it to a folder.
+class OnCluster:
+    """A file of `riskmodels features` under a path that all workers can read: see `FeatureTable`.
 
     Parameters
     ----------
-    plan : TrainingPlan
-        Task, role, parameters, split and seed. There is one split of the training patients for stopping and
-        calibration, whatever the parameter `folds` says.
-    history : path or History
-        Where the features come from: for the data contract, of what codes there were.
-    features : path
-        What `riskmodels features` wrote of the task, under a path that all workers can read. This process
-        reads patients and outcomes of all rows, and for the contract one column after the other.
+    path : Path
     scheduler : str or distributed.Client
         Such as ``tcp://HOST:8786``.
-    out : path
-        The folder for the model.
+    columns, sparse_columns : sequence of FeatureColumn
+        What the file says of itself.
+    rows_here : int
+        The most rows that this process holds: to fit logistic regression on, to compare models, for drivers.
+    """
+
+    path: Path
+    scheduler: Any
+    columns: "Sequence[FeatureColumn]"
+    sparse_columns: "Sequence[FeatureColumn]"
+    rows_here: int | None = 100_000
+
+    def fit(self, model: "RiskModel", cases: pl.DataFrame, rows: np.ndarray) -> "RiskModel":
+        """Fit a model on some rows (mask); the file has the labels of the cases."""
+        from riskmodels.learning.distributed import fit_on_cluster
+
+        return fit_on_cluster(
+            model, self.scheduler, self.path, self.columns, sparse_columns=self.sparse_columns, use=rows
+        )
+
+    def risk(self, model: "RiskModel", rows: np.ndarray) -> np.ndarray:
+        """Return the calibrated risks of some rows (mask), in their order."""
+        from riskmodels.learning.distributed import predict_on_cluster
+
+        return predict_on_cluster(model, self.scheduler, self.path, rows, sparse_columns=self.sparse_columns)
+
+    def take(self, places: np.ndarray) -> "FeatureFrame":
+        """Return rows by their places, in the order given."""
+        from riskmodels.features.sparse import stacked
+
+        order = np.argsort(places, kind="stable")
+        wanted = places[order]
+        frames: list[pl.DataFrame] = []
+        matrices: list[Any] = []
+        for start in range(0, int(wanted[-1]) + 1, ROWS_AT_ONCE):
+            low, high = np.searchsorted(wanted, (start, start + ROWS_AT_ONCE))
+            if low < high:
+                frame, sparse = self._rows(start, ROWS_AT_ONCE)
+                frames.append(frame[wanted[low:high] - start])
+                if sparse is not None:
+                    matrices.append(sparse[wanted[low:high] - start])
+        back = np.argsort(order)
+        width = len(self.sparse_columns)
+        return self._frame(pl.concat(frames)[back], stacked(matrices, width)[back] if width else None)
+
+    def read(self) -> "FeatureFrame":
+        """Return all rows."""
+        return self._frame(*self._rows(0, None))
+
+    def contract(self, rows: np.ndarray, **known: Any) -> "DataContract":
+        """Return the data contract of some rows (mask), with one column in memory at a time."""
+        from riskmodels.learning.contract import DataContract
+        from riskmodels.learning.inventory import take_inventory
+
+        known["history"] = take_inventory(known["history"])
+        read = (pl.read_parquet(self.path, columns=[c.name]).filter(rows) for c in self.columns)
+        parts = [
+            DataContract.from_training(frame, [column], **known)
+            for column, frame in zip(self.columns, read, strict=True)
+        ]
+        empty = pl.DataFrame()
+        sparse = DataContract.from_training(empty, [], sparse_columns=self.sparse_columns, **known)
+        return replace(
+            sparse,
+            n=int(rows.sum()),
+            columns=tuple(part.columns[0] for part in parts),
+            code_systems={k: v for part in (*parts, sparse) for k, v in part.code_systems.items()},
+            other_words={name: words for part in parts for name, words in part.other_words.items()},
+        )
+
+    def _rows(self, start: int, n: int | None) -> tuple[pl.DataFrame, Any]:
+        from riskmodels.features.sparse import COLUMNS, VALUES, from_lists
+
+        lists = [COLUMNS, VALUES] if self.sparse_columns else []
+        names = ["index_id", *(column.name for column in self.columns)]
+        rows = pl.scan_parquet(self.path, hive_partitioning=False).slice(start, n)
+        frame = rows.select(*names, *lists).collect()
+        return frame.select(names), from_lists(frame, len(self.sparse_columns)) if lists else None
+
+    def _frame(self, frame: pl.DataFrame, sparse: Any) -> "FeatureFrame":
+        from riskmodels.features import FeatureFrame
+
+        return FeatureFrame(frame, list(self.columns), sparse, list(self.sparse_columns))
+
+
+def check_cluster(scheduler: Any, features: Path | None) -> None:
+    """Refuse what no cluster can do, before the index cases are built.
 
     Raises
     ------
-    DataError
-        The file is of other features, or has no labels.
     SpecError
-        The plan cannot be followed, or there is no cluster: see `riskmodels.learning.fit_on_cluster`.
+        No file of features is named, or the cluster does not answer or has no workers.
     """
-    from riskmodels.cohorts import load_task
-    from riskmodels.evaluation import evaluate
-    from riskmodels.features import standard_features
-    from riskmodels.features.stored import feature_set_of
-    from riskmodels.history import History, open_history
-    from riskmodels.learning import RiskModel
-    from riskmodels.learning.bundle import ModelBundle, RiskBands
-    from riskmodels.learning.distributed import fit_on_cluster, predict_on_cluster
-    from riskmodels.learning.tuning import history_parameters
-
-    started, path = time.monotonic(), Path(features)
-    task = load_task(plan.task)
-    given = plan.feature_set()
-    chosen = (standard_features(task) if given is None else given).select(role=plan.role)
-    columns = check_built(path, chosen, plan.known_only)
-    if (named := feature_set_of(path)) != chosen.name:
-        raise DataError(
-            f"holds the features {named}, and so the labels of another task than {task.name}",
-            file=path,
-            fix=f"write it with: riskmodels features {plan.task}",
-        )
-    if chosen.sparse_columns:
-        raise SpecError(f"{chosen.name} has sparse columns, which a cluster does not take.\nFix: train here")
-    if not isinstance(history, History):
-        history = open_history(history)
-    cases = _cases(path)
-    split = hold_out(cases, plan)
-    learned, held = (split.eq_missing(part).to_numpy() for part in ("train", "test"))
-    settings = {"random_state": plan.seed, **history_parameters(int(learned.sum())), **plan.parameters}
-    logger.info("fitting on %d cases on the cluster, holding out %d", learned.sum(), held.sum())
-    model = fit_on_cluster(RiskModel(**settings), scheduler, path, columns, use=learned)
-    risk = predict_on_cluster(model, scheduler, path, held)
-    tested = cases.filter(held)
-    evaluation = evaluate(
-        tested["label"],
-        risk,
-        tested["person_id"],
-        name=MODEL,
-        n_bootstrap=plan.n_bootstrap,
-        seed=plan.seed,
-    )
-    bundle = ModelBundle(
-        model=model,
-        feature_set=chosen,
-        task=task,
-        contract=_contract(path, columns, learned, task, chosen, history),
-        bands=RiskBands.from_predictions(risk),
-        known_only=plan.known_only,
-        metadata={
-            "name": plan.name,
-            "riskmodels_version": __version__,
-            "trained_on": {
-                "n_rows": cases.height,
-                "n_patients": cases["person_id"].n_unique(),
-                "n_events": int(cases["label"].sum()),
-                "first_date": str(cases["index_time"].dt.date().min()),
-                "last_date": str(cases["index_time"].dt.date().max()),
-                "source_format": history.manifest.source_format,
-                "data_fingerprint": history.fingerprint,
-            },
-            "metrics": {name: interval_of(evaluation, name) for name in METRICS},
-        },
-    )
-    folder = bundle.save(out, replace=True)
-    logger.info("trained on the cluster in %.0f s", time.monotonic() - started)
-    return TrainedOnCluster(bundle, evaluation, folder)
-
-
-def from_command_line(
-    task: str,
-    history: Path,
-    scheduler: str,
-    *,
-    config: Path | None,
-    seed: int | None,
-    as_of: datetime | None,
-    features: Path | None,
-    out: Path | None,
-    promote: bool,
-) -> str:
-    """Do what `riskmodels train --scheduler` asks for; return the result in a screenful."""
-    from riskmodels.history import open_history
+    from riskmodels.learning.dask_cluster import open_cluster
 
     if features is None:
         raise SpecError(
             "--scheduler needs --features, a file that all workers can read\n"
-            f"Fix: write it first: riskmodels features {task} {history} --out FILE.parquet"
+            "Fix: write it first: riskmodels features TASK HISTORY --out FILE.parquet"
         )
-    if out is None or promote:
-        raise SpecError(
-            "a model that a cluster fitted is written to a folder\nFix: name it with --out, without --promote"
-        )
-    refuse_amounts(task)
-    plan = plan_of(task, None, config, seed)
-    return train_on_cluster(plan, open_history(history, as_of=as_of), features, scheduler, out).to_text()
-
-
-def _cases(path: Path) -> pl.DataFrame:
-    """Return whose rows the file has, and their outcomes."""
-    there = pl.read_parquet_schema(path)
-    for name in CASES:
-        if name not in there:
-            raise DataError(
-                "the column is missing", file=path, column=name, fix="write it with riskmodels features"
-            )
-    return pl.read_parquet(path, columns=list(CASES))
-
-
-def _contract(
-    path: Path,
-    columns: "Sequence[FeatureColumn]",
-    learned: Any,
-    task: Any,
-    feature_set: "FeatureSet",
-    history: "History",
-) -> "DataContract":
-    """Describe the rows that were learned from, one column in memory at a time."""
-    from riskmodels.learning.contract import DataContract
-    from riskmodels.learning.inventory import take_inventory
-
-    inventory = take_inventory(history)
-    parts = [
-        DataContract.from_training(
-            pl.read_parquet(path, columns=[column.name]).filter(learned),
-            [column],
-            task=task,
-            feature_set=feature_set,
-            history=inventory,
-        )
-        for column in columns
-    ]
-    return replace(
-        parts[0],
-        columns=tuple(part.columns[0] for part in parts),
-        code_systems={kind: systems for part in parts for kind, systems in part.code_systems.items()},
-        other_words={name: words for part in parts for name, words in part.other_words.items()},
-    )
+    with open_cluster(scheduler) as cluster:
+        logger.info("the cluster has %d workers", len(cluster.workers))

@@ -85,6 +85,7 @@ def train(
     promote: bool = False,
     features: Path | None = None,
     engine: "Engine | None" = None,
+    scheduler: Any = None,
 ) -> Trained:
     """Train, evaluate, log and register a model of a task.
 
@@ -109,7 +110,10 @@ def train(
     features : path, optional
         What `riskmodels features` wrote of the task and history; the features are read and not built anew.
     engine : Engine, optional
-        Where index cases and features are built: see `riskmodels.engines`. The model is fitted here.
+        Where index cases and features are built: see `riskmodels.engines`.
+    scheduler : str or distributed.Client, optional
+        Fit on the workers of this Dask cluster, such as ``tcp://HOST:8786``, which read the file `features`.
+        Default: the model is fitted here.
 
     Raises
     ------
@@ -132,6 +136,7 @@ def train(
         as_of=as_of,
         engine=engine,
         built=features,
+        scheduler=scheduler,
     )
     fitted = fit(data, plan)
     rows = fitted.held_out
@@ -149,7 +154,7 @@ def train(
             fitted.bundle,
             fitted.evaluation,
             plots=_plots(fitted, Path(folder)),
-            params=plan.to_dict() | {"features": len(fitted.bundle.feature_set.columns)},
+            params=_params(fitted, plan),
             tracking_uri=tracking_uri,
             comparison=against,
             artifacts=write_evidence(fitted, Path(folder)),
@@ -160,6 +165,13 @@ def train(
     logger.info("trained and registered in %.0f s", time.monotonic() - started)
     promotion = ask_gate(logged.name, version=logged.version, tracking_uri=tracking_uri) if promote else None
     return Trained(bundle, fitted, logged, promotion)
+
+
+def _params(fitted: Fitted, plan: TrainingPlan) -> dict[str, Any]:
+    """Return what the run is logged with."""
+    workers = getattr(fitted.bundle.model, "n_workers_", None)
+    on = {} if workers is None else {"dask_workers": workers}
+    return plan.to_dict() | {"features": len(fitted.bundle.feature_set.every_column)} | on
 
 
 def plan_of(

@@ -1,15 +1,16 @@
 """The training set of a task: index cases that were observed, their features and their label."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.files import atomic_file
+from riskmodels.pipeline.tables import FeatureTable, InMemory
 
 if TYPE_CHECKING:
     from riskmodels.cohorts import Cohort, Task
@@ -22,6 +23,7 @@ __all__ = ["TrainingSet", "training_set", "write_training_set"]
 logger = logging.getLogger(__name__)
 
 IDENTIFIERS = ("index_id", "person_id", "index_time", "facility_id")
+OUTCOMES = ("label",)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class TrainingSet:
     ----------
     cases : DataFrame
         The index cases whose follow-up was observed; see `riskmodels.cohorts.Cohort`.
-    features : FeatureFrame
-        Their features, in the same order.
+    table : FeatureTable
+        Where their features are, in the same order.
     feature_set : FeatureSet
         What the features are.
     cohort : Cohort
@@ -43,10 +45,15 @@ class TrainingSet:
     """
 
     cases: pl.DataFrame
-    features: "FeatureFrame"
+    table: FeatureTable
     feature_set: "FeatureSet"
     cohort: "Cohort"
     history: "History"
+
+    @property
+    def features(self) -> "FeatureFrame":
+        """Return the features in memory."""
+        return self.table.read()
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -70,6 +77,7 @@ def training_set(
     as_of: date | datetime | None = None,
     engine: "Engine | None" = None,
     built: Path | None = None,
+    scheduler: Any = None,
 ) -> TrainingSet:
     """Build the training set of a task.
 
@@ -91,36 +99,61 @@ def training_set(
         Where the shards are read: see `riskmodels.engines`. Default: here.
     built : path, optional
         What `write_training_set` wrote of these cases, perhaps on a cluster: the features are read from it.
+    scheduler : str or distributed.Client, optional
+        Leave the features in that file, which the workers of a Dask cluster read; cases are in its order.
 
     Raises
     ------
     SpecError
-        The history has no index case of the task whose follow-up was observed.
+        The history has no index case of the task whose follow-up was observed; or a cluster has no file to
+        read, does not answer or has no workers.
     DataError
         `built` holds other features or other cases.
     """
-    from riskmodels.features import build_features
+    from riskmodels.features import build_features, read_features
 
+    if scheduler is not None:
+        from riskmodels.pipeline.cluster import OnCluster, check_cluster
+
+        check_cluster(scheduler, built)  # before the long work
     cohort, cases, chosen, history = _observed(task, history, features, role, as_of, engine)
     if built is None:
-        features_of_cases = build_features(history, cases, chosen, known_only=known_only, engine=engine)
-    else:
-        features_of_cases = _read_built(built, cases, chosen, known_only)
-    return TrainingSet(cases, features_of_cases, chosen, cohort, history)
+        frame = build_features(history, cases, chosen, known_only=known_only, engine=engine)
+        return TrainingSet(cases, InMemory(frame), chosen, cohort, history)
+    columns = check_built(built, chosen, known_only)
+    place = _match(built, cases)
+    if scheduler is not None:
+        table = OnCluster(Path(built), scheduler, *columns)
+        return TrainingSet(cases[place.arg_sort()], table, chosen, cohort, history)
+    return TrainingSet(cases, InMemory(read_features(built).take(place)), chosen, cohort, history)
 
 
-def check_built(path: Path, chosen: "FeatureSet", known_only: bool) -> "list[FeatureColumn]":
-    """Return the columns of a features file; refuse one of another feature set, or of more than was known."""
+def check_built(
+    path: Path, chosen: "FeatureSet", known_only: bool
+) -> "tuple[list[FeatureColumn], list[FeatureColumn]]":
+    """Return the columns of a features file, those of its table and the sparse ones.
+
+    Refuse one of another feature set, or of more than was known.
+    """
     from riskmodels.features import describe_features
     from riskmodels.features.stored import is_known_only
 
     columns, sparse = describe_features(path)
-    if [column.name for column in (*columns, *sparse)] != [column.name for column in chosen.every_column]:
+    wanted = chosen.columns, chosen.sparse_columns
+    if [[c.name for c in part] for part in (columns, sparse)] != [[c.name for c in part] for part in wanted]:
         raise DataError(
             f"holds other features than {chosen.name}",
             file=path,
-            fix="write it again with riskmodels features, of the same task and role",
+            fix="write it again with riskmodels features, of the same task, --features and role",
         )
+    for there, here in zip((*columns, *sparse), chosen.every_column, strict=True):
+        if _meaning(there) != _meaning(here):
+            raise DataError(
+                f"holds {there.label!r}, and {chosen.name} has {here.label!r} by this name",
+                file=path,
+                column=there.name,
+                fix="write it again with riskmodels features, of the same --features",
+            )
     if is_known_only(path) is not known_only:
         said = ("only what was known", "all") if known_only else ("all", "only what was known")
         raise DataError(
@@ -129,25 +162,35 @@ def check_built(path: Path, chosen: "FeatureSet", known_only: bool) -> "list[Fea
             fix=f"write it again {'with' if known_only else 'without'} --known-only, or change known_only in "
             "model.yaml",
         )
-    return [*columns, *sparse]
+    return columns, sparse
 
 
-def _read_built(path: Path, cases: pl.DataFrame, chosen: "FeatureSet", known_only: bool) -> "FeatureFrame":
-    """Return the features of a file in the order of the cases."""
-    from riskmodels.features import read_features
+def _meaning(column: "FeatureColumn") -> tuple[object, ...]:
+    return column.kind, column.source, column.window, column.group, column.aggregation
 
-    check_built(path, chosen, known_only)
-    read = read_features(path)
-    rows = read.frame.select("index_id").with_row_index("row")
-    place = cases.select("index_id").join(rows, on="index_id", how="left", maintain_order="left")["row"]
-    if place.null_count() or read.height != cases.height:
+
+def _match(path: Path, cases: pl.DataFrame) -> pl.Series:
+    """Return the row of each case in a features file; refuse a file of other cases or other outcomes."""
+    names = [name for name in OUTCOMES if name in cases.columns and name in pl.read_parquet_schema(path)]
+    stored = pl.read_parquet(path, columns=["index_id", *names]).with_row_index("row")
+    found = cases.select("index_id", *names).join(
+        stored, on="index_id", how="left", maintain_order="left", suffix="_stored"
+    )
+    if found["row"].null_count() or stored.height != cases.height:
         raise DataError(
-            f"holds {read.height:,} index cases, and not the {cases.height:,} of this history and task",
+            f"holds {stored.height:,} index cases, and not the {cases.height:,} of this history and task",
             file=path,
             fix="write it again with riskmodels features, of the same history, task and --as-of",
         )
-    sparse = None if read.sparse is None else read.sparse[place.to_numpy()]
-    return replace(read, frame=read.frame[place], sparse=sparse)
+    for name in names:
+        if not found[name].eq_missing(found[f"{name}_stored"]).all():
+            raise DataError(
+                "holds other outcomes than this history and task have",
+                file=path,
+                column=name,
+                fix="write it again with riskmodels features, of the same history, task and --as-of",
+            )
+    return found["row"]
 
 
 def _observed(
@@ -209,7 +252,7 @@ def write_training_set(
         if chosen.sparse_columns:
             raise DataError("CSV has no place for sparse columns", file=out, fix="end it in .parquet")
         built = build_features(opened, cases, chosen, known_only=known_only, engine=engine)
-        frame = TrainingSet(cases, built, chosen, cohort, opened).frame
+        frame = TrainingSet(cases, InMemory(built), chosen, cohort, opened).frame
         with atomic_file(out) as temporary:
             frame.write_csv(temporary)
     else:

@@ -5,25 +5,19 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from dask_rows import COLUMNS, NAMES, write_rows
+from dask_rows import COLUMNS, NAMES, SPARSE, feature_frame, write_rows
 from sklearn.metrics import roc_auc_score
 
-from riskmodels.cohorts import build_cohort
 from riskmodels.errors import DataError, RiskModelsError, SpecError
-from riskmodels.features import build_features
-from riskmodels.history import History
 from riskmodels.learning import RiskModel, dask_cluster
-from riskmodels.learning.bundle import ModelBundle
+from riskmodels.learning.boosting import booster_text
 from riskmodels.learning.distributed import fit_on_cluster, predict_on_cluster
-from riskmodels.pipeline import TrainingPlan, write_training_set
-from riskmodels.pipeline.cluster import train_on_cluster
 
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'riskmodels[dask]'")
 PARAMETERS: dict[str, Any] = {"learning_rate": 0.1, "n_estimators": 200, "num_threads": 1, "folds": None}
@@ -57,18 +51,47 @@ def auroc(model: RiskModel, seed: int, tmp_path: Path) -> float:
     return float(roc_auc_score(others["label"], model.predict_proba(others.select(NAMES))[:, 1]))
 
 
+@pytest.mark.parametrize("sparse", [False, True], ids=["table", "table and sparse columns"])
+@pytest.mark.parametrize("folds", [None, 3], ids=["one split", "rotating"])
+def test_the_trees_of_one_node(cluster: Any, rows: Path, folds: int | None, sparse: bool) -> None:
+    """Where no rows are drawn and no leaf is too small, all of the model is that of a fit here."""
+    parameters = {**PARAMETERS, "folds": folds, "subsample": 1.0, "min_child_samples": 1, "num_leaves": 4}
+    there = fit_on_cluster(
+        RiskModel(**parameters),
+        cluster.scheduler_address,
+        rows,
+        COLUMNS,
+        sparse_columns=SPARSE if sparse else (),
+    )
+    frame = pl.read_parquet(rows)
+    features = feature_frame(frame, sparse)
+    here = RiskModel(**parameters).fit(features, frame["label"], groups=frame["person_id"])
+    assert there.encoder_.to_dict() == here.encoder_.to_dict()
+    assert there.sparse_names_ == here.sparse_names_
+    assert there.feature_roles_ == here.feature_roles_
+    assert there.n_training_ == here.n_training_
+    assert there.best_iteration_ == here.best_iteration_
+    assert np.array_equal(there.partition_, here.partition_)
+    np.testing.assert_allclose(there.predict_proba(features), here.predict_proba(features), atol=1e-9)
+    np.testing.assert_allclose(there.explain(features), here.explain(features), atol=1e-9)
+    assert there.expected_value == pytest.approx(here.expected_value)
+
+
 def test_as_good_as_here(fitted: RiskModel, rows: Path, tmp_path: Path) -> None:
-    """The encoder, with levels of all parts, is that of a fit here; the trees rank as well."""
+    """With drawn rows and least rows in a leaf the trees are others, and rank as well."""
     frame = pl.read_parquet(rows)
     here = RiskModel(**PARAMETERS)
     here.fit(frame.select(NAMES), frame["label"], groups=frame["person_id"], columns=COLUMNS)
-    assert fitted.encoder_.to_dict() == here.encoder_.to_dict()
-    assert "z" in fitted.categories_["ward"]
-    assert fitted.n_training_ == here.n_training_
-    assert np.array_equal(fitted.partition_, here.partition_)
     assert auroc(fitted, 1, tmp_path) == pytest.approx(auroc(here, 1, tmp_path), abs=0.01)
     expected = here.predict_proba(frame.select(NAMES))[:, 1]
     assert fitted.predict_proba(frame.select(NAMES))[:, 1].mean() == pytest.approx(expected.mean(), abs=0.02)
+
+
+def test_a_category_of_one_worker_is_kept(fitted: RiskModel) -> None:
+    """LightGBM's own bins come from one worker, and lose what it has not: ours know the fourth ward."""
+    infos = booster_text(fitted.boosters_[0]).partition("feature_infos=")[2].splitlines()[0].split()
+    assert fitted.categories_["ward"] == ("a", "b", "c", "z")
+    assert set(infos[NAMES.index("ward")].split(":")) >= {"0", "1", "2", "3"}
 
 
 def test_same_bytes(cluster: Any, fitted: RiskModel, rows: Path, tmp_path: Path) -> None:
@@ -96,6 +119,22 @@ def test_it_scores_anywhere(cluster: Any, fitted: RiskModel, rows: Path, tmp_pat
     np.testing.assert_allclose(total, fitted.predict_raw(some))
 
 
+def test_without_a_refit_the_best_rounds_are_delivered(cluster: Any, rows: Path) -> None:
+    model = RiskModel(**PARAMETERS, refit=False, early_stopping_rounds=5)
+    fit_on_cluster(model, cluster.scheduler_address, rows, COLUMNS)
+    assert model.best_iteration_ < 200
+    assert model.boosters_[0].current_iteration() == model.best_iteration_
+
+
+def test_only_rows_to_use_count(cluster: Any, rows: Path, fitted: RiskModel) -> None:
+    """Rows that are not to be used bring no levels, and do not unbalance the parts."""
+    use = np.zeros(6000, dtype=bool)
+    use[:2000] = True
+    model = fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, rows, COLUMNS, use=use)
+    assert model.n_training_ == {"rows": 2000, "patients": 1000}
+    assert model.categories_["ward"] == ("a", "b", "c")
+
+
 def test_one_class_on_a_worker(cluster: Any, tmp_path: Path) -> None:
     """A part without any outcome is learned from like the others."""
     path = tmp_path / "features.parquet"
@@ -108,25 +147,6 @@ def test_one_class_on_a_worker(cluster: Any, tmp_path: Path) -> None:
     assert auroc(model, 2, tmp_path) > 0.65
     rate = float(pl.read_parquet(path)["label"].mean())  # type: ignore[arg-type]
     assert model.predict_proba(frame.select(NAMES))[:, 1].mean() == pytest.approx(rate, abs=0.02)
-
-
-def test_a_task_from_its_features_file(cluster: Any, history: History, tmp_path: Path) -> None:
-    """The model's folder holds all that scoring needs; a file of another task is refused."""
-    path = tmp_path / "features.parquet"
-    write_training_set("readmission-30d", history.path, path, role="adjust")
-    few = {"n_estimators": 20, "num_threads": 1}
-    plan = TrainingPlan("readmission-30d", "readmission-30d", role="adjust", parameters=few, n_bootstrap=20)
-    trained = train_on_cluster(plan, history, path, cluster.scheduler_address, tmp_path / "M")
-    loaded = ModelBundle.load(tmp_path / "M")
-    features = build_features(history, build_cohort("readmission-30d", history).observed, loaded.feature_set)
-    checked = loaded.contract.check(features.frame)
-    assert not checked.unknown
-    assert np.isfinite(loaded.model.predict_proba(checked.frame)).all()
-    assert trained.evaluation["auroc"].value > 0.4
-    with pytest.raises(DataError, match="labels of another task"):
-        train_on_cluster(
-            replace(plan, task="ed-visit-30d"), history, path, cluster.scheduler_address, tmp_path
-        )
 
 
 CHANGES = {
