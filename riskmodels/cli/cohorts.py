@@ -13,23 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["attribute", "check_up", "tasks"]
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 76rem }}
-pre {{ overflow-x: auto; line-height: 1.4 }}</style></head>
-<body><h1>{title}</h1>
-{sections}</body></html>
-"""
-
 
 def check_up(history: Path, as_of: datetime | None, out: Path | None) -> str:
     """Check a history, write the report where it is asked for, and return it as text."""
     from dataclasses import asdict
-    from html import escape
 
     from riskmodels.cohorts.support import say, support
     from riskmodels.errors import DataError
-    from riskmodels.files import atomic_file, write_json
+    from riskmodels.files import write_json
     from riskmodels.history import check, compare_with_usual, open_history
 
     if out is not None and out.suffix not in (".json", ".html"):
@@ -38,22 +29,15 @@ def check_up(history: Path, as_of: datetime | None, out: Path | None) -> str:
         )
     opened = open_history(history, as_of=as_of)
     quality, usual, able = check(opened), compare_with_usual(opened), support(opened)
-    parts = {
-        "What is there, and what is odd": quality.to_text(),
-        "Beside what is usual": usual.to_text(),
-        "Tasks": say(able),
-    }
     if out is not None and out.suffix == ".json":
-        tasks = [asdict(entry) for entry in able]
-        write_json(out, {**quality.to_dict(), "plausibility": usual.to_dict(), "tasks": tasks})
+        verdicts = [asdict(entry) for entry in able]
+        content = {**quality.to_dict(withhold=True), "plausibility": usual.to_dict(), "tasks": verdicts}
+        write_json(out, content)
     elif out is not None:
-        sections = "".join(
-            f"<h2>{escape(title)}</h2>\n<pre>{escape(text)}</pre>\n" for title, text in parts.items()
-        )
-        with atomic_file(out) as temporary:
-            page = PAGE.format(title=f"Check of {escape(history.name)}", sections=sections)
-            temporary.write_text(page, encoding="utf-8")
-    return "\n".join(parts.values())
+        from riskmodels.reports import write_check_page
+
+        write_check_page(out, history.name, quality, usual, able)
+    return "\n".join((quality.to_text(), usual.to_text(), say(able)))
 
 
 @click.command()

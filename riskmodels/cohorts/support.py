@@ -10,7 +10,7 @@ from riskmodels.cohorts.task import Task, load_task, task_names
 from riskmodels.history import History, Shard
 from riskmodels.terminology import load_grouper
 
-__all__ = ["Support", "possible_outcomes", "say", "support", "unreadable", "why_not"]
+__all__ = ["Support", "alike", "possible_outcomes", "say", "support", "unreadable", "why_not"]
 
 VERDICTS = ("yes", "in part", "no")
 WIDTH, MARGIN = 110, " " * 9
@@ -64,23 +64,31 @@ def unreadable(task: Task, vocabulary: pl.DataFrame) -> str | None:
     return None
 
 
+def alike(found: tuple[Support, ...]) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Return verdict, tasks and reasons, tasks of one verdict and the same reasons together; yes first."""
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for entry in found:
+        groups.setdefault((entry.verdict, entry.reasons), []).append(entry.task)
+    return [
+        (verdict, tuple(tasks), reasons)
+        for verdict in VERDICTS
+        for (given, reasons), tasks in groups.items()
+        if given == verdict
+    ]
+
+
 def say(found: tuple[Support, ...]) -> str:
     """Return the verdicts in lines, tasks of one verdict and the same reasons together."""
-    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for entry in found:
-        alike.setdefault((entry.verdict, entry.reasons), []).append(entry.task)
     lines = ["Tasks that this history can support:"]
-    for verdict in VERDICTS:
-        for (given, reasons), tasks in alike.items():
-            if given == verdict:
-                lines += wrap(
-                    ", ".join(tasks),
-                    WIDTH,
-                    initial_indent=f"{verdict:<9}",
-                    subsequent_indent=MARGIN,
-                    break_on_hyphens=False,
-                )
-                lines += [f"{MARGIN}- {reason}" for reason in reasons]
+    for verdict, tasks, reasons in alike(found):
+        lines += wrap(
+            ", ".join(tasks),
+            WIDTH,
+            initial_indent=f"{verdict:<9}",
+            subsequent_indent=MARGIN,
+            break_on_hyphens=False,
+        )
+        lines += [f"{MARGIN}- {reason}" for reason in reasons]
     return "\n".join(lines) + "\n"
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import polars as pl
 
-from riskmodels.history.quality import FEWEST_SHOWN, aligned
+from riskmodels.history.quality import FEWEST_SHOWN, Listing
 
-__all__ = ["RUN_OUT_MONTHS", "Plausibility"]
+__all__ = ["NOTHING", "NO_RATES", "RUN_OUT_MONTHS", "Plausibility"]
 
 RUN_OUT_MONTHS = 6
 THIN = 0.75  # of the usual encounters a month
 UNMAPPED = 0.01
+NO_RATES = "There is no coverage of 11 persons in a year, so that rates have nothing to be per."
+NOTHING = "Nothing of what could be compared with published rates, or with its own past, stands out."
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,30 @@ class Plausibility:
             "remarks": list(self.remarks),
         }
 
-    def to_text(self) -> str:
-        """Return rates, codes and claim lag as tables for people, and the remarks."""
-        said = [_YEARS, *aligned([list(_COLUMNS.values()), *(_row(row) for row in self.rates.to_dicts())])]
-        if self.rates.is_empty():
-            said = ["There is no coverage of 11 persons in a year, so that rates have nothing to be per."]
+    def listings(self) -> list[Listing]:
+        """Return the tables for people: rates, codes that are none of their system, claim lag."""
+        found = []
+        if not self.rates.is_empty():
+            head = list(_COLUMNS.values())
+            found.append(Listing(_YEARS, [head, *(_row(row) for row in self.rates.to_dicts())]))
         odd = self.codes.filter(pl.col("unmapped").is_null() | (pl.col("unmapped") > 0)).to_dicts()
         if odd:
-            said += ["", "Codes that are none of their system, the most frequent first:"]
-            said += aligned([[*_code(row), self._examples_of(row)] for row in odd])
+            rows = [[*_code(row), self._examples_of(row)] for row in odd]
+            found.append(
+                Listing("Codes that are none of their system, the most frequent first", rows, headed=False)
+            )
         known = self.lag.filter(pl.col("known") > 0).to_dicts()
         if known:
             head = ["encounters", "known", "median days to be known", "90% within", "within 90 days"]
-            said += ["", *aligned([head, *(_lag_row(row) for row in known)])]
-        usual = "Nothing of what could be compared with published rates, or with its own past, stands out."
-        said += ["", "To look into:" if self.remarks else usual]
+            found.append(Listing("When claims were known", [head, *(_lag_row(row) for row in known)]))
+        return found
+
+    def to_text(self) -> str:
+        """Return rates, codes and claim lag as tables for people, and the remarks."""
+        said = [NO_RATES] if self.rates.is_empty() else [f"{_YEARS}:"]
+        for place, listing in enumerate(self.listings()):
+            said += [*([""] if place or self.rates.is_empty() else []), *listing.to_lines()]
+        said += ["", "To look into:" if self.remarks else NOTHING]
         return "\n".join([*said, *(f"- {remark}" for remark in self.remarks)]) + "\n"
 
     def _examples_of(self, row: dict[str, Any]) -> str:
@@ -112,7 +123,7 @@ def _by_year_in_words(rows: pl.DataFrame) -> str:
     return ", ".join(f"{value:,.1f} in {year}" for year, value in rows.select("year", "value").rows())
 
 
-_YEARS = "By year and age, per 1,000 member years (returns: percent of discharges readmitted in 30 days):"
+_YEARS = "By year and age, per 1,000 member years (returns: percent of discharges readmitted in 30 days)"
 _COLUMNS = {
     "year": "year",
     "band": "age",

@@ -1,6 +1,7 @@
 """What is odd about a history: counts, impossible dates, overlaps, codes of the wrong shape."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from riskmodels.history.schema import TABLES
 from riskmodels.history.sorting import CONFLICT, DUPLICATE, SHARED
 from riskmodels.progress import track
 
-__all__ = ["Finding", "QualityReport", "aligned", "check"]
+__all__ = ["Finding", "Listing", "QualityReport", "check"]
 
 FEWEST_SHOWN = 11  # CMS's rule: cells of 1 to 10 persons are not shown
 MOST_YEARS = 12  # more do not fit on a line
@@ -43,6 +44,43 @@ class Finding:
     rows: int
     of: int
     meaning: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of words and numbers for people.
+
+    Attributes
+    ----------
+    title : str
+        What it lists.
+    rows : list of list of str
+        Its cells.
+    headed : bool
+        Whether the first row holds the names of the columns; a table without them has its title above.
+    """
+
+    title: str
+    rows: list[list[str]]
+    headed: bool = True
+
+    @property
+    def numbers(self) -> list[bool]:
+        """Return which columns hold numbers in all rows, the head left out."""
+        body = self.rows[1:] or self.rows
+        return [all(cell[:1] in "0123456789<-" for cell in column) for column in zip(*body, strict=True)]
+
+    def to_lines(self) -> list[str]:
+        """Return the table as lines, numbers set right and words left, two blanks between columns."""
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if number else cell.ljust(width)
+                for cell, width, number in zip(row, widths, self.numbers, strict=True)
+            ).rstrip()
+            for row in self.rows
+        ]
+        return lines if self.headed else [f"{self.title}:", *lines]
 
 
 @dataclass(frozen=True)
@@ -79,68 +117,109 @@ class QualityReport:
         """Return the findings of which there is at least one row."""
         return tuple(finding for finding in self.findings if finding.rows)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain dicts and lists, with counts as they are."""
+    def to_dict(self, *, withhold: bool = False) -> dict[str, Any]:
+        """Return the report as plain dicts and lists, with counts as they are.
+
+        Parameters
+        ----------
+        withhold : bool
+            Put None in the place of counts of 1 to 10, and of those from which one could be worked out.
+        """
+
+        def few(count: int) -> int | None:
+            return None if withhold and 0 < count < FEWEST_SHOWN else count
+
+        def parts(counts: Mapping[Any, int]) -> dict[str, int | None]:
+            hidden = _hidden(counts) if withhold else set()
+            return {str(name): None if name in hidden else n for name, n in counts.items()}
+
         return {
             "source_format": self.source_format,
             "as_of": self.as_of,
-            "rows": self.rows,
-            "years": {
-                table: {str(year): n for year, n in counts.items()} for table, counts in self.years.items()
+            "rows": {table: few(n) for table, n in self.rows.items()},
+            "years": {table: parts(counts) for table, counts in self.years.items()},
+            "kinds": {table: parts(counts) for table, counts in self.kinds.items()},
+            "findings": [
+                {**vars(finding), "rows": few(finding.rows), "of": few(finding.of)}
+                for finding in self.findings
+            ],
+            "ingested": {
+                what: {
+                    table: {reason: few(n) for reason, n in reasons.items()}
+                    for table, reasons in tables.items()
+                }
+                for what, tables in self.ingested.items()
             },
-            "kinds": self.kinds,
-            "findings": [vars(finding) for finding in self.findings],
-            "ingested": self.ingested,
         }
 
-    def to_text(self) -> str:
-        """Return the report as a table for people; counts from 1 to 10 are shown as ``<11``."""
-        known = "" if self.as_of is None else f", as known at {self.as_of}"
-        lines = [f"History from {self.source_format}{known}", ""]
+    def listings(self) -> list[Listing]:
+        """Return the tables of the report; of counts from 1 to 10 they say ``<11``.
+
+        What such a count could be worked out from is a dash.
+        """
         years = sorted({year for counts in self.years.values() for year in counts})
         shown = years if len(years) <= MOST_YEARS else []
-        lines += aligned(
-            [["table", "rows", *map(str, shown)]]
-            + [
-                [table, _cell(n), *(_cell(self.years.get(table, {}).get(year, 0)) for year in shown)]
-                for table, n in self.rows.items()
-            ]
-        )
-        if years and not shown:
-            lines.append(f"(by year: {years[0]} to {years[-1]}, see the machine-readable report)")
-        for table, counts in self.kinds.items():
-            lines += [
-                "",
-                *aligned([[f"{table}s", "rows"]] + [[kind, _cell(n)] for kind, n in counts.items()]),
-            ]
-        lines += ["", "Looked for and found:" if self.odd else "Nothing odd was found."]
-        lines += aligned([[_cell(f.rows), f"of {_cell(f.of)}", f.meaning] for f in self.odd])
-        for what, tables in self.ingested.items():
+        tables = [["table", "rows", *map(str, shown)]]
+        for table, n in self.rows.items():
+            by_year = self.years.get(table)
+            cells = _parts(dict.fromkeys(shown, 0) | by_year) if by_year and shown else {}
+            tables.append([table, _cell(n), *(cells.get(year, "") for year in shown)])
+        span = f" ({years[0]} to {years[-1]}, by year in the machine-readable report)" if years else ""
+        found = [Listing(f"Rows{'' if shown else span}", tables)]
+        found += [
+            Listing(table.capitalize() + "s", [[f"{table}s", "rows"], *map(list, _parts(counts).items())])
+            for table, counts in self.kinds.items()
+            if counts
+        ]
+        odd = [[_cell(f.rows), f"of {_cell(f.of)}", f.meaning] for f in self.odd]
+        found.append(Listing("Looked for and found" if odd else "Nothing odd was found", odd, headed=False))
+        for what, reasons_of in self.ingested.items():
             entries = [
                 [_cell(n), table, reason]
-                for table, reasons in tables.items()
+                for table, reasons in reasons_of.items()
                 for reason, n in reasons.items()
             ]
             if entries:
-                lines += ["", f"{what.capitalize()} at ingest:", *aligned(entries)]
+                found.append(Listing(f"{what.capitalize()} at ingest", entries, headed=False))
+        return found
+
+    def to_text(self) -> str:
+        """Return the report as tables for people, small counts withheld as in `listings`."""
+        lines = [f"History from {self.source_format}{self.known}"]
+        for listing in self.listings():
+            lines += ["", *(listing.to_lines() if listing.rows else [f"{listing.title}."])]
+            if any("-" in row for row in listing.rows):
+                lines.append("-: withheld, since a count below 11 could be worked out from it")
         return "\n".join(lines) + "\n"
+
+    @property
+    def known(self) -> str:
+        """Return the instant as of which the history is known, in words."""
+        return "" if self.as_of is None else f", as known at {self.as_of}"
 
 
 def _cell(count: int) -> str:
     return f"<{FEWEST_SHOWN}" if 0 < count < FEWEST_SHOWN else f"{count:,}"
 
 
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Return rows as lines, numbers set right and words left, two blanks between columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
-    numbers = [all(row[i][:1] in "0123456789<-" for row in rows[1:] or rows) for i in range(len(widths))]
-    return [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, numbers, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+def _parts(counts: Mapping[Any, int]) -> dict[Any, str]:
+    """Write counts whose total stands beside them: small ones as ``<11``, a dash for what would tell them."""
+    hidden = _hidden(counts)
+    return {name: "-" if name in hidden and n >= FEWEST_SHOWN else _cell(n) for name, n in counts.items()}
+
+
+def _hidden(counts: Mapping[Any, int]) -> set[Any]:
+    """Return which of counts that add up to a known total are withheld.
+
+    Those of 1 to 10; and while they are one alone, or are together fewer than 11, the next smallest too.
+    """
+    hidden = {name for name, n in counts.items() if 0 < n < FEWEST_SHOWN}
+    others = sorted((n, name) for name, n in counts.items() if n >= FEWEST_SHOWN)
+    for _, name in others:
+        if not hidden or (len(hidden) > 1 and sum(counts[one] for one in hidden) >= FEWEST_SHOWN):
+            break
+        hidden.add(name)
+    return hidden
 
 
 def check(history: History) -> QualityReport:

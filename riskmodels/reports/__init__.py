@@ -8,6 +8,7 @@ from riskmodels.reports.summary import PaymentSummary, TrainingSummary
 
 if TYPE_CHECKING:
     from riskmodels.reports.benchmark_page import write_benchmark_plots
+    from riskmodels.reports.check_page import write_check_page
     from riskmodels.reports.plots import (
         plot_calibration,
         plot_caterpillar,
@@ -43,11 +44,16 @@ __all__ = [
     "to_png",
     "to_svg",
     "write_benchmark_plots",
+    "write_check_page",
     "write_report",
 ]
 
 
-_HOME = {"write_report": "report", "write_benchmark_plots": "benchmark_page"}
+_HOME = {
+    "write_benchmark_plots": "benchmark_page",
+    "write_check_page": "check_page",
+    "write_report": "report",
+}
 
 
 # matplotlib takes a second to import: only who draws waits for it.

@@ -7,6 +7,7 @@ import pytest
 
 from riskmodels.history import check, ingest
 from riskmodels.history.checks import MEANINGS, SHAPES
+from riskmodels.history.quality import QualityReport
 
 
 def found(history):
@@ -132,6 +133,36 @@ def test_small_counts_are_not_shown_to_people(small, write):
     assert "<11" in body
     assert not {word for word in body.split() if word in {str(n) for n in range(1, 11)}}
     assert json.loads(json.dumps(report.to_dict()))["rows"]["person"] == 3
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        ({"a": 20, "b": 30}, {"a": "20", "b": "30"}),
+        ({"a": 0, "b": 30}, {"a": "0", "b": "30"}),
+        ({"a": 4, "b": 20, "c": 30}, {"a": "<11", "b": "-", "c": "30"}),
+        ({"a": 4, "b": 5, "c": 20, "d": 30}, {"a": "<11", "b": "<11", "c": "-", "d": "30"}),
+        ({"a": 4, "b": 9, "c": 20}, {"a": "<11", "b": "<11", "c": "20"}),
+    ],
+    ids=["none small", "none at all", "one small", "two, together small", "two, together 11 or more"],
+)
+def test_no_small_count_can_be_worked_out_from_its_total(counts, shown):
+    """The total stands beside the parts: a small part alone, or a small sum, takes another along."""
+    report = QualityReport(
+        "simulated", None, {"encounter": sum(counts.values())}, {}, {"encounter": counts}, ()
+    )
+    (listing,) = [found for found in report.listings() if found.title == "Encounters"]
+    assert dict(listing.rows[1:]) == shown
+    hidden = {name for name, text in shown.items() if text in ("<11", "-")}
+    written = report.to_dict(withhold=True)["kinds"]["encounter"]
+    assert {name for name, n in written.items() if n is None} == hidden
+    assert report.to_dict()["kinds"]["encounter"] == counts
+
+
+def test_a_table_without_years_has_none(small, write):
+    """Persons have no year: their cells are empty, not 0."""
+    (line,) = [line for line in check(write(small)).to_text().splitlines() if line.startswith("person ")]
+    assert line.split() == ["person", "<11"]
 
 
 def test_what_was_left_out_at_ingest_is_in_the_report(small, write):

@@ -251,9 +251,14 @@ def test_the_command_writes_text_json_and_a_page(tmp_path: Path) -> None:
     verdicts = {entry["task"]: entry["verdict"] for entry in written["tasks"]}
     assert verdicts["ed-visit-12m"] == verdicts["cost-12m"] == verdicts["mortality-30d"] == "no"
     assert written["plausibility"]["rates"]
+    assert written["rows"] == {"person": 40, "coverage": 40, "encounter": 20, "event": 0}
     page = run.invoke(main, ["check", path, "--out", str(tmp_path / "c.html")])
     assert page.exit_code == 0, page.output
-    assert "<h2>Beside what is usual</h2>" in (tmp_path / "c.html").read_text("utf-8")
+    html = (tmp_path / "c.html").read_text("utf-8")
+    first = html.index("this history supports")
+    assert first < html.index("<h2>Beside what is usual</h2>") < html.index(">member years</th>")
+    assert "mortality-30d-ami" in html
+    assert "http" not in html
     refused = run.invoke(main, ["check", path, "--out", str(tmp_path / "c.xls")])
     assert refused.exit_code == 1
     assert "end it in .json or .html" in refused.output
