@@ -204,6 +204,7 @@ def _observed(
     """Return the cohort of a task, its observed cases, the features to build, and the history as of then."""
     from riskmodels.cohorts import build_cohort, load_task
     from riskmodels.features import standard_features
+    from riskmodels.features.unknown_codes import warn_of_unknown_codes
     from riskmodels.history import History, open_history
 
     task = load_task(task)
@@ -218,8 +219,9 @@ def _observed(
             f"{history.path} has no index case of {task.name} whose follow-up was observed.\n"
             f"Fix: see what it holds with: riskmodels check {history.path}"
         )
-    chosen = standard_features(task) if features is None else features
-    return cohort, cases, chosen if role is None else chosen.select(role=role), history
+    chosen = (standard_features(task) if features is None else features).select(role=role)
+    warn_of_unknown_codes(history, chosen, engine=engine)
+    return cohort, cases, chosen, history
 
 
 def write_training_set(
