@@ -13,7 +13,6 @@ Making 26:565), in dollars. The effect is the user's: there is no default.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from riskmodels.errors import DataError, SpecError
 from riskmodels.evaluation.bootstrap import weights_of_draws
 from riskmodels.evaluation.suppression import SMALLEST_CELL
 
-__all__ = ["Effect", "InterventionResult", "intervene", "plot_net_benefit"]
+__all__ = ["Effect", "InterventionResult", "intervene"]
 
 THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.0, 0.61, 0.02), 2))
 Z = 1.959964
@@ -101,13 +100,13 @@ class InterventionResult:
         edge = self.break_even
         words = "worth it at no risk" if edge is None else f"worth it from a risk of {edge:.1%}"
         outcomes = f"{row['expected_outcomes']:,.1f} outcomes"
-        limits = f"${row['net_benefit_lower']:,.0f} to ${row['net_benefit_upper']:,.0f}"
-        dollars = f"saved ${row['saved']:,.0f}, cost ${row['cost']:,.0f}"
+        limits = f"{_dollars(row['net_benefit_lower'])} to {_dollars(row['net_benefit_upper'])}"
+        dollars = f"saved {_dollars(row['saved'])}, cost {_dollars(row['cost'])}"
         avoided = f"{row['avoided']:,.1f} ({row['avoided_lower']:,.1f} to {row['avoided_upper']:,.1f})"
         lines = [
             f"threshold {row['threshold']:.1%}: {row['reached']:,.0f} patients reached ({words})",
             f"  avoided {avoided} of {outcomes}",
-            f"  net benefit ${row['net_benefit']:,.0f} ({limits}): {dollars}",
+            f"  net benefit {_dollars(row['net_benefit'])} ({limits}): {dollars}",
         ]
         if self.best is None:
             lines.append("  at no threshold is the net benefit above 0")
@@ -212,35 +211,8 @@ def intervene(
     return InterventionResult(frame, best, edge, tuple(notes))
 
 
-def plot_net_benefit(result: InterventionResult, path: str | Path) -> Path:
-    """Draw net benefit in dollars, with its interval, by threshold; FILE.svg or FILE.png.
-
-    Raises
-    ------
-    DataError
-        The file is of another kind.
-    """
-    from matplotlib.figure import Figure
-
-    path = Path(path)
-    if path.suffix.lower() not in (".svg", ".png"):
-        raise DataError("cannot draw this kind of file", file=path, fix="end it in .svg or .png")
-    rows = result.frame.drop_nulls("net_benefit").sort("threshold")
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    x = rows["threshold"].to_numpy() * 100
-    low, high = rows["net_benefit_lower"].to_numpy(), rows["net_benefit_upper"].to_numpy()
-    axes.fill_between(x, low, high, alpha=0.25, linewidth=0, label="95% interval")
-    axes.plot(x, rows["net_benefit"].to_numpy(), marker="o", markersize=3, label="net benefit")
-    axes.axhline(0, color="black", linewidth=0.8)
-    if result.break_even is not None:
-        axes.axvline(100 * result.break_even, linestyle=":", color="black", label="a patient breaks even")
-    axes.set_xlabel("Reach patients from this risk on (%)")
-    axes.set_ylabel("Net benefit (dollars)")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{'-' if value < 0 else ''}${abs(value):,.0f}")
-    axes.legend(frameon=False)
-    figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-    return path
+def _dollars(value: float) -> str:
+    return f"{'-' if round(value) < 0 else ''}${abs(value):,.0f}"
 
 
 def _apart(reached: Sequence[int]) -> list[bool]:

@@ -226,7 +226,7 @@ def intervene(
     """
     import polars as pl
 
-    from riskmodels.benchmarks.intervention import Effect, plot_net_benefit
+    from riskmodels.benchmarks.intervention import Effect
     from riskmodels.benchmarks.intervention import intervene as run
     from riskmodels.benchmarks.tables import read_frame, write_frame
 
@@ -259,7 +259,9 @@ def intervene(
     if out is not None:
         write_frame(found.frame, out)
     if plot is not None:
-        plot_net_benefit(found, plot)
+        from riskmodels.reports import plot_net_benefit, write_figure
+
+        write_figure(plot, plot_net_benefit(found))
     click.echo(found.to_text())
 
 

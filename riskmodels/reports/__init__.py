@@ -17,12 +17,14 @@ if TYPE_CHECKING:
         plot_drivers,
         plot_funnel,
         plot_groups,
+        plot_net_benefit,
         plot_payment,
         plot_precision_recall,
         plot_roc,
         plot_social,
         to_png,
         to_svg,
+        write_figure,
     )
     from riskmodels.reports.report import write_report
 
@@ -36,6 +38,7 @@ __all__ = [
     "plot_drivers",
     "plot_funnel",
     "plot_groups",
+    "plot_net_benefit",
     "plot_payment",
     "plot_precision_recall",
     "plot_roc",
@@ -45,6 +48,7 @@ __all__ = [
     "to_svg",
     "write_benchmark_plots",
     "write_check_page",
+    "write_figure",
     "write_report",
 ]
 

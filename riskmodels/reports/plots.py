@@ -10,7 +10,8 @@ from riskmodels.reports.evaluation_plots import (
     plot_roc,
 )
 from riskmodels.reports.hospital_plots import plot_caterpillar, plot_funnel, plot_payment
-from riskmodels.reports.style import to_png, to_svg
+from riskmodels.reports.intervention_plot import plot_net_benefit
+from riskmodels.reports.style import to_png, to_svg, write_figure
 
 __all__ = [
     "plot_calibration",
@@ -20,10 +21,12 @@ __all__ = [
     "plot_drivers",
     "plot_funnel",
     "plot_groups",
+    "plot_net_benefit",
     "plot_payment",
     "plot_precision_recall",
     "plot_roc",
     "plot_social",
     "to_png",
     "to_svg",
+    "write_figure",
 ]

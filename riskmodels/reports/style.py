@@ -4,13 +4,31 @@ import io
 import re
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["BAND", "COLOURS", "INK", "MUTED", "QUIET", "figure", "heading", "styled", "to_png", "to_svg"]
+from riskmodels.errors import DataError
+from riskmodels.files import atomic_file
+
+__all__ = [
+    "BAND",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "QUIET",
+    "figure",
+    "heading",
+    "note",
+    "percent_axis",
+    "styled",
+    "to_png",
+    "to_svg",
+    "write_figure",
+]
 
 P = ParamSpec("P")
 
@@ -18,6 +36,7 @@ INK, MUTED, QUIET, BAND = "#1c2530", "#5a6675", "#aeb8c4", "#d9e6f2"
 # Okabe & Ito 2008, told apart with every kind of colour vision.
 COLOURS = {"blue": "#0072B2", "vermilion": "#D55E00", "green": "#007f5f", "orange": "#E69F00"}
 
+DPI = 150
 # 6.2 inches are 446 units of SVG: text keeps about its size on a phone and in two columns.
 WIDTH = 6.2
 RC = {
@@ -103,12 +122,31 @@ def heading(*lines: str) -> Figure:
     return drawn
 
 
-def to_png(drawn: Figure, dpi: int = 150) -> bytes:
+def to_png(drawn: Figure, dpi: int = DPI) -> bytes:
     """Return a figure as PNG."""
     buffer = io.BytesIO()
     with mpl.rc_context(RC):
         drawn.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def write_figure(path: str | Path, drawn: Figure) -> Path:
+    """Write a figure that stands alone, whole or not at all, as FILE.svg or FILE.png.
+
+    Raises
+    ------
+    DataError
+        The file is of another kind.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in (".svg", ".png"):
+        raise DataError("cannot draw this kind of file", file=path, fix="end it in .svg or .png")
+    with atomic_file(path) as temporary, mpl.rc_context({**RC, "svg.hashsalt": path.stem}):
+        drawn.savefig(
+            temporary, format=kind[1:], dpi=DPI, metadata={"Date": None} if kind == ".svg" else None
+        )
+    return path
 
 
 def to_svg(drawn: Figure, name: str, description: str) -> str:

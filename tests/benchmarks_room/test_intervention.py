@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from riskmodels.benchmarks.intervention import Effect, intervene, plot_net_benefit
+from riskmodels.benchmarks.intervention import Effect, intervene
 from riskmodels.cli import main
 from riskmodels.errors import DataError, SpecError
 
@@ -95,9 +95,18 @@ def test_the_command_asks_for_the_effect_and_draws_the_plot(tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     assert "20 patients reached (worth it from a risk of 16.0%)" in done.output
     assert pl.read_csv(tmp_path / "o.csv").height == 31
-    assert "<svg" in (tmp_path / "p.svg").read_text()
-    with pytest.raises(DataError, match=r"end it in \.svg or \.png"):
-        plot_net_benefit(intervene(RISKS, Effect(0.25), **COSTS), tmp_path / "p.pdf")
+    drawn = (tmp_path / "p.svg").read_text()
+    assert "a patient breaks even (16.0%)" in drawn
+    assert "<dc:date>" not in drawn
+    refused = CliRunner().invoke(main, [*words, "--effect", "0.25", "--plot", str(tmp_path / "p.pdf")])
+    assert refused.exit_code == 1
+    assert "end it in .svg or .png" in refused.output
+
+
+def test_a_loss_is_written_with_its_sign_before_the_dollars() -> None:
+    found = intervene(RISKS, Effect(0.25, 0.1, 0.4), cost_per_patient=5_000, value_per_outcome=10_000)
+    assert "net benefit -$80,000 (-$9" in found.to_text()
+    assert "$-" not in found.to_text()
 
 
 def test_patients_between_two_thresholds_cannot_be_worked_out() -> None:
