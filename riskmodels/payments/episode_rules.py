@@ -100,6 +100,9 @@ def episodes_of(
     if not known:
         raise SpecError(f"{program} {year} needs the DRGs of its episodes: give categories")
     anchors = find_anchors(encounters, known)
+    later = rules["later_anchor"]
+    table = isinstance(later, Mapping)
+    rule, replaced = (later["otherwise"], later["replaced"]) if table else (later, ())
     deaths = rules["cancelled_by_death"] if "death_date" in anchors.columns else None
     frame = build_episodes(
         anchors,
@@ -108,7 +111,8 @@ def episodes_of(
         excluded_codes=excluded_codes,
         excluded_drgs=excluded_drgs,
         cancelled_by_death=deaths,
-        later_anchor=rules["later_anchor"],
+        later_anchor=rule,
+        replaced=replaced,
     )
     reversed_ = frame.filter(pl.col("cost") < 0).height
     notes = (

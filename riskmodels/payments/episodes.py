@@ -27,7 +27,7 @@ def find_anchors(encounters: pl.DataFrame, categories: Mapping[str, str]) -> pl.
     Returns
     -------
     polars.DataFrame
-        What `build_episodes` takes: participant_id (the facility), patient_id, episode_category, start,
+        What `build_episodes` takes: participant_id (the facility), patient_id, episode_category, drg, start,
         anchor_end, and death_date where it was given.
     """
     _require(encounters, _STAYS, "encounters")
@@ -40,6 +40,7 @@ def find_anchors(encounters: pl.DataFrame, categories: Mapping[str, str]) -> pl.
             pl.col("facility_id").alias("participant_id"),
             pl.col("person_id").alias("patient_id"),
             drg.replace_strict(known, return_dtype=pl.String).alias("episode_category"),
+            drg.alias("drg"),
             pl.col("start").cast(pl.Date),
             pl.col("end").cast(pl.Date).alias("anchor_end"),
             *(["death_date"] if "death_date" in encounters.columns else []),
@@ -99,6 +100,7 @@ def build_episodes(
     excluded_drgs: Iterable[str] = (),
     cancelled_by_death: Literal["anchor", "episode"] | None = None,
     later_anchor: Literal["ignored", "cancels"] = "ignored",
+    replaced: Sequence[Mapping[str, Sequence[str]]] = (),
 ) -> pl.DataFrame:
     """Return one row an episode with its cost, as the bundle programs read it.
 
@@ -125,6 +127,9 @@ def build_episodes(
     later_anchor : {"ignored", "cancels"}
         What an anchor inside an earlier episode of the same patient does: it begins none, or it cancels the
         earlier episode and begins its own (CJR, 42 CFR 510.210(b)(2)).
+    replaced : sequence of mappings
+        Exceptions where later anchors are ignored: DRGs of `earlier` episodes that an anchor with one of the
+        DRGs in `later` takes the place of (BPCI Advanced: a second joint replacement). Anchors need `drg`.
 
     Returns
     -------
@@ -147,12 +152,16 @@ def build_episodes(
     if claims["paid"].null_count():
         row = int(claims["paid"].is_null().arg_max() or 0) + 1
         raise DataError(f"claims: row {row} has no amount", column="paid")
-    episodes = _episodes(anchors, window_days, later_anchor)
     if cancelled_by_death:
         _require(anchors, ("death_date",), "anchors")
-        last = "anchor_end" if cancelled_by_death == "anchor" else "end"
-        died = pl.col("death_date").cast(pl.Date) <= pl.col(last)
-        episodes = episodes.filter(~died.fill_null(False))
+    if replaced:
+        _require(anchors, ("drg",), "anchors")
+    death = pl.col("death_date").cast(pl.Date)
+    if cancelled_by_death == "anchor":
+        anchors = anchors.filter(~(death <= pl.col("anchor_end").cast(pl.Date)).fill_null(False))
+    episodes = _episodes(anchors, window_days, later_anchor, replaced)
+    if cancelled_by_death == "episode":
+        episodes = episodes.filter(~(death <= pl.col("end")).fill_null(False))
     day = pl.Date
     columns = [pl.col("start").cast(day).alias("start_claim"), pl.col("end").cast(day).alias("end_claim")]
     dated = claims.with_columns(_related(claims, excluded_codes, excluded_drgs).alias("related"))
@@ -227,7 +236,12 @@ def _require(frame: pl.DataFrame, columns: Iterable[str], name: str) -> None:
         raise DataError(f"{name} have no column {', '.join(absent)}")
 
 
-def _episodes(anchors: pl.DataFrame, window_days: int, later_anchor: str) -> pl.DataFrame:
+def _episodes(
+    anchors: pl.DataFrame,
+    window_days: int,
+    later_anchor: str,
+    replaced: Sequence[Mapping[str, Sequence[str]]],
+) -> pl.DataFrame:
     """Return the anchors that begin an episode, with its end, by what a later anchor inside one does."""
     ordered = anchors.sort("patient_id", "start", "anchor_end", maintain_order=True)
     # The day of discharge is the first day of the window.
@@ -237,10 +251,16 @@ def _episodes(anchors: pl.DataFrame, window_days: int, later_anchor: str) -> pl.
         same = pl.col("patient_id") == pl.col("patient_id").shift(-1)
         inside = (pl.col("start").shift(-1) <= pl.col("end")) & same
         return ordered.filter(~inside.fill_null(False)).with_row_index("episode")
-    keep, last_patient, last_end = [], None, None
-    for patient, start, end in ordered.select("patient_id", "start", "end").iter_rows():
-        begins = patient != last_patient or last_end is None or start > last_end
-        keep.append(begins)
-        if begins:
-            last_patient, last_end = patient, end
-    return ordered.filter(pl.Series(keep, dtype=pl.Boolean)).with_row_index("episode")
+    swaps = {(first, then) for pair in replaced for first in pair["earlier"] for then in pair["later"]}
+    drgs = ordered["drg"].cast(pl.String).to_list() if swaps else [None] * ordered.height
+    rows = list(zip(*(ordered[name].to_list() for name in ("patient_id", "start", "end")), drgs, strict=True))
+    kept: list[int] = []
+    for number, (patient, start, _, drg) in enumerate(rows):
+        if kept:
+            last_patient, _, last_end, last_drg = rows[kept[-1]]
+            if patient == last_patient and start <= last_end:
+                if (last_drg, drg) not in swaps:
+                    continue
+                kept.pop()
+        kept.append(number)
+    return ordered[kept].with_row_index("episode")

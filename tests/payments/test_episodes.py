@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from riskmodels.errors import DataError, SpecError
-from riskmodels.payments import pay
+from riskmodels.payments import load_rules, pay
 from riskmodels.payments.episode_rules import (
     episodes_of,
     read_categories,
@@ -63,6 +63,43 @@ def test_an_anchor_inside_an_episode_cancels_it_where_the_model_says_so() -> Non
         pl.DataFrame([ANCHOR, second, other]), claims, window_days=30, later_anchor="cancels"
     )
     assert kept["start"].to_list() == [date(2024, 2, 1), date(2024, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("drgs", "kept"),
+    [
+        (("470", "469", "280"), [1]),  # the second joint takes the first one's place, the infarction none
+        (("470", "470", "522"), [2]),  # and the third the second's
+        (("247", "266", "247"), [1]),  # a valve by catheter after a coronary intervention
+        (("266", "247", "470"), [0]),
+        (("280", "470", "470"), [0]),  # joints inside another episode begin none
+    ],
+)
+def test_a_second_joint_takes_the_place_of_the_first_in_bpci_advanced(
+    drgs: tuple[str, ...], kept: list[int]
+) -> None:
+    """Days 1 to 3 of January, February and March: the 90 days of the first reach to April."""
+    starts = [date(2023, month, 1) for month in (1, 2, 3)]
+    anchors = pl.DataFrame(
+        [{**ANCHOR, "drg": drg, "start": day, "anchor_end": day.replace(day=3)}
+         for drg, day in zip(drgs, starts, strict=True)]
+    )  # fmt: skip
+    later = load_rules("bpci-advanced", 2023)["later_anchor"]
+    claims = _claims((starts[0], starts[0], 1.0, "x"))
+    built = build_episodes(anchors, claims, later_anchor=later["otherwise"], replaced=later["replaced"])
+    assert built["start"].to_list() == [starts[number] for number in kept]
+
+
+def test_a_joint_whose_patient_dies_in_it_does_not_take_the_place_of_the_first() -> None:
+    second = {**ANCHOR, "start": date(2024, 2, 1), "anchor_end": date(2024, 2, 4)}
+    death = pl.lit(date(2024, 2, 3)).alias("death_date")
+    anchors = pl.DataFrame([ANCHOR, second]).with_columns(pl.lit("470").alias("drg"), death)
+    claims = _claims((date(2024, 1, 1), date(2024, 1, 1), 1.0, "x"))
+    pair = [{"earlier": ["470"], "later": ["470"]}]
+    built = build_episodes(anchors, claims, cancelled_by_death="anchor", replaced=pair)
+    assert built["start"].to_list() == [date(2024, 1, 1)]
+    with pytest.raises(DataError, match="anchors have no column drg"):
+        build_episodes(anchors.drop("drg"), claims, replaced=pair)
 
 
 def test_a_claim_that_ends_before_it_starts_is_refused() -> None:
