@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from riskmodels.errors import RegistryError
 
-__all__ = ["Tracking", "tracking", "without_password"]
+__all__ = ["Tracking", "answer", "tracking", "without_password"]
 
 SQLITE = "sqlite:///"
 DEFAULT_URI = f"{SQLITE}mlflow.db"
@@ -57,7 +58,8 @@ def tracking(uri: str | None = None, *, must_exist: bool = False) -> Iterator[Tr
     Raises
     ------
     RegistryError
-        There is no such file, or MLflow refused, with what it said.
+        There is no such file, its database cannot be opened or written, or MLflow refused, with what it
+        said.
     """
     if must_exist:
         _refuse_missing(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
@@ -66,10 +68,12 @@ def tracking(uri: str | None = None, *, must_exist: bool = False) -> Iterator[Tr
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.utils import logging_utils
+    from sqlalchemy.exc import DBAPIError
 
     # MLflow keeps the URI that was set in the environment too; what was there before is put back at the end.
     before = os.environ.get("MLFLOW_TRACKING_URI")
     chosen = uri or before or DEFAULT_URI
+    _refuse_closed(chosen)
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "mlflow.store.db.utils")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -81,6 +85,8 @@ def tracking(uri: str | None = None, *, must_exist: bool = False) -> Iterator[Tr
     except MlflowException as error:
         first_line = str(error).splitlines()[0]
         raise RegistryError(f"MLflow at {without_password(chosen)}: {first_line}") from error
+    except DBAPIError as error:
+        raise _refused(chosen, error.orig) from error
     finally:
         logging_utils.enable_logging()
         for logger, level in zip(loggers, levels, strict=True):
@@ -88,10 +94,48 @@ def tracking(uri: str | None = None, *, must_exist: bool = False) -> Iterator[Tr
         mlflow.set_tracking_uri(before)
 
 
+def answer(uri: str | None = None) -> None:
+    """See that a registry can be written to, before the work whose end it is to keep.
+
+    Raises
+    ------
+    RegistryError
+        As `tracking`.
+    """
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if chosen.startswith(SQLITE):
+        _refuse_closed(chosen, "BEGIN IMMEDIATE")
+    else:
+        with tracking(uri) as server:
+            server.client.search_experiments(max_results=1)
+
+
+def _refuse_closed(uri: str, statement: str = "PRAGMA schema_version") -> None:
+    """Refuse an SQLite file that cannot be opened; MLflow would try for two minutes."""
+    if not uri.startswith(SQLITE):
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(_path(uri), timeout=60)) as database:
+            database.execute(statement)
+    except sqlite3.Error as error:
+        raise _refused(uri, error) from error
+
+
+def _refused(uri: str, error: object) -> RegistryError:
+    return RegistryError(
+        f"the database of MLflow at {without_password(uri)} refused: {error}\n"
+        "Fix: name one that may be written, on a disk with space: --tracking-uri, or MLFLOW_TRACKING_URI"
+    )
+
+
+def _path(uri: str) -> Path:
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
 def _refuse_missing(uri: str) -> None:
     if not uri.startswith(SQLITE):
         return
-    path = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    path = _path(uri)
     if not path.is_file():
         raise RegistryError(
             f"there is no model registry at {path.absolute()}\n"

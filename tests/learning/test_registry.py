@@ -24,7 +24,7 @@ from riskmodels.learning.registry import (
     log_model,
     promote,
 )
-from riskmodels.learning.tracking import tracking
+from riskmodels.learning.tracking import answer, tracking
 
 from .model_bundles import draw_frame, fit_bundle, upside_down
 
@@ -249,6 +249,20 @@ def test_a_mistyped_registry_is_refused_and_not_made(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"there is no model registry at .*mlflwo\.db\nFix: name the one"):
         load_model("models:/readmission-30d@champion", f"sqlite:///{missing}")
     assert list(tmp_path.iterdir()) == []
+
+
+def promote_nothing(uri: str) -> None:
+    with tracking(uri):
+        raise AssertionError
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_words(tmp_path: Path) -> None:
+    """SQLite refuses at once, and no traceback of its driver is shown."""
+    (tmp_path / "text.db").write_text("no database" * 100)
+    for name, says in (("", "unable to open database file"), ("text.db", "file is not a database")):
+        for ask in (answer, promote_nothing):
+            with pytest.raises(RegistryError, match=rf"refused: {says}\nFix: name one"):
+                ask(f"sqlite:///{tmp_path / name}")
 
 
 def test_mlflow_is_quiet(
