@@ -10,6 +10,7 @@ import polars as pl
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments.audit import Audit, Line, number, where
+from riskmodels.payments.contract_audit import spell
 from riskmodels.payments.contract_steps import compile_step
 from riskmodels.payments.program import Inputs, Program, Settlement
 from riskmodels.payments.reading import read_table
@@ -119,13 +120,12 @@ class Contract(Program):
         lines.append(Line("Constants"))
         lines += [Line(name, number(value)) for name, value in rules["constants"].items()]
         lines.append(Line("Steps"))
-        values = settlement.detail.filter(entity_id=entity)
-        for step, value in zip(rules["steps"], values["value"], strict=True):
-            terms = [
-                f"{key}: {text}" for key, text in step.items() if key not in ("name", "source", "formula")
-            ]
-            formula = str(step["formula"]) if "formula" in step else "; ".join(terms)
-            lines.append(Line(step["name"], number(value), formula, step.get("source", "")))
+        results = dict(settlement.detail.filter(entity_id=entity).select("step", "value").iter_rows())
+        values = {**{name: given[name] for name in rules["inputs"]}, **rules["constants"], **results}
+        lines += [
+            Line(step["name"], number(results[step["name"]]), spell(step, values), step.get("source", ""))
+            for step in rules["steps"]
+        ]
         lines += [Line("Notes"), *(Line("note", note) for note in inputs.notes)] if inputs.notes else []
         return Audit(f"{rules.title}: {entity}", tuple(lines))
 

@@ -1,5 +1,6 @@
 """Contracts that a TOML file declares."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from riskmodels.errors import DataError, SpecError
 from riskmodels.payments import Payment, pay
+from riskmodels.payments.contract_audit import spell
 from riskmodels.payments.contract_steps import compile_step
 
 Settle = Callable[..., Payment]
@@ -118,6 +120,8 @@ def settle(tmp_path: Path) -> Settle:
 
 
 HEADER = "provider,target_pmpm,actual_pmpm,member_months"
+TIERS = [{"at_least": 0, "result": "0"}, {"at_least": 50, "result": "1"}, {"at_least": 100, "result": "3"}]
+BANDS = [{"to": 0.05, "share": 0.5}, {"share": 0.2}]
 
 
 @pytest.mark.parametrize(("actual", "shared"), [(495.50, 0), (495.00, 312_500), (494.00, 375_000), (510, 0)])
@@ -131,6 +135,66 @@ def test_the_audit_shows_inputs_constants_formulas_and_the_contract(settle: Sett
     text = str(settle(SHARED_SAVINGS, HEADER, "A,500,490,1000").audit("A"))
     for part in ("figures.csv, line 2, column actual_pmpm", "share: 0.5", "counted * share", "C.4", "5,000"):
         assert part in text
+
+
+def test_the_audit_writes_the_figures_into_every_step(settle: Settle) -> None:
+    lines = {
+        line.label: line.formula for line in settle(SHARED_SAVINGS, HEADER, "A,500,490,1000").audit("A").lines
+    }
+    assert lines["savings"] == "(target - actual) * months = (500 − 490) × 1,000"
+    assert lines["counted"] == (
+        "savings = 10,000 ≥ minimum_savings_rate * target * months = 0.01 × 500 × 1,000 = 5,000; "
+        "then savings = 10,000"
+    )
+    assert lines["shared"] == "counted * share = 10,000 × 0.5"
+    missed = settle(SHARED_SAVINGS, HEADER, "A,500,510,1000").audit("A").lines
+    gate = next(line.formula for line in missed if line.label == "counted")
+    assert gate.startswith("savings = −10,000 < minimum_savings_rate")
+    assert gate.endswith("; otherwise 0")
+
+
+@pytest.mark.parametrize(
+    ("step", "x", "words"),
+    [
+        ({"formula": "x * 2 - 1"}, -3, "x * 2 - 1 = (−3) × 2 − 1"),
+        ({"formula": "where(x >= 2, min(x, 5), 0)"}, 7,
+         "where(x >= 2, min(x, 5), 0) = where(7 ≥ 2, min(7, 5), 0)"),
+        ({"formula": "3 * 4"}, 1, "3 * 4"),
+        ({"kind": "tiers", "value": "x / 2", "tiers": TIERS}, 120, "x / 2 = 120 / 2 = 60, from 50 on: 1"),
+        ({"kind": "tiers", "value": "x", "tiers": TIERS}, -1, "x = −1, below 0: 0"),
+        ({"kind": "tiers", "value": "x", "tiers": TIERS, "linear": True}, 75,
+         "x = 75, from 50 to 100: 1 + (3 − 1) × (75 − 50) / 50"),
+        ({"kind": "cap", "value": "x", "highest": "0.5 * 10", "lowest": "-5"}, 7,
+         "x = 7, at most 0.5 * 10 = 5, at least -5"),
+        ({"kind": "withhold", "amount": "x", "share": "0.1", "earned": "0.25"}, 100,
+         "x = 100; 100 × (1 − 0.1 × (1 − 0.25))"),
+        ({"kind": "fee", "rate": "8 + 2.5", "months": "x"}, 12, "8 + 2.5 = 10.5; x = 12; 10.5 × 12"),
+        ({"kind": "corridor", "amount": "x", "base": "100", "bands": BANDS}, -8,
+         "x = −8 of 100 is −8%: −(5 × 50% + 3 × 20%)"),
+    ],
+)  # fmt: skip
+def test_a_step_in_figures(step: dict[str, object], x: float, words: str) -> None:
+    assert spell({"name": "s", **step}, {"x": x}) == words
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-200, 200), st.sampled_from(["withhold", "fee", "corridor", "tiers", "formula"]))
+def test_the_figures_of_a_step_come_to_its_value(x: float, kind: str) -> None:
+    """What stands after the last colon, semicolon or sign of equality comes to the value as it is printed."""
+    x = round(x, 4)
+    keys: dict[str, dict[str, object]] = {
+        "withhold": {"amount": "x", "share": "0.1", "earned": "0.25"},
+        "fee": {"rate": "x", "months": "12"},
+        "corridor": {"amount": "x", "base": "1000", "bands": BANDS},
+        "tiers": {"value": "x", "below": "2", "tiers": TIERS, "linear": True},
+        "formula": {"formula": "(x - 3) * 2 / (1 + 0.5)"},
+    }
+    step = {"name": "s", "kind": kind, **keys[kind]}
+    value = pl.DataFrame({"x": [x]}).select(compile_step(step, ["x"]).cast(pl.Float64)).item()
+    terms = re.split("[:;=]", spell(step, {"x": x}))[-1]
+    for sign, plain in (("×", "*"), ("−", "-"), (",", ""), ("%", "/100")):
+        terms = terms.replace(sign, plain)
+    assert eval(terms) == pytest.approx(value, abs=1e-6)
 
 
 def test_the_break_even_is_where_the_payment_begins(settle: Settle) -> None:
@@ -194,9 +258,6 @@ formula = "0.8 * capped"
         contract, "aco,benchmark,expenditures", "A,100,80", "B,100,97", "C,100,130", year=2020
     ).frame
     assert frame["payment"].to_list() == pytest.approx([4.0, 2.4, -4.0])
-
-
-TIERS = [{"at_least": 0, "result": "0"}, {"at_least": 50, "result": "1"}, {"at_least": 100, "result": "3"}]
 
 
 @pytest.mark.parametrize(
