@@ -205,3 +205,44 @@ def test_the_chronic_and_acute_indicators_are_all_there_are() -> None:
 def test_a_table_without_a_column_is_refused() -> None:
     with pytest.raises(SpecError, match="admissions has no column age"):
         pqi_admissions(pl.DataFrame({"encounter": [1], "admission_source": ["snf"]}), pl.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("system", "codes", "group"),
+    [
+        ("ICD9CM", "410.01 410.91", "ami"),
+        ("ICD9CM", "290.0 290.43 294.21 331.19 797", "dementia"),
+        (
+            "ICD9CM",
+            "016.03 189.0 250.42 403.91 580.9 584.9 585.6 591 753.23 794.4",
+            "chronic_kidney_disease",
+        ),
+        ("ICD10CM", "A18.11 C64.9 E11.65 I13.2 N00.9 N18.30 N19 Q61.11 R94.4", "chronic_kidney_disease"),
+        ("ICD9CM", "296.24 296.51 296.66 300.4 311", "depression"),
+        ("ICD9CM", "250.93 362.05 366.41", "diabetes"),
+        ("ICD9CM", "431 433.91 434.00 434.91 435.9 436 997.02", "stroke_tia"),
+        ("ICD10CM", "G45.9 G46.2 I63.9 I66.9 I67.848 I97.821", "stroke_tia"),
+        ("ICD10CM", "K56.609 T82.7XXA K91.89 Z47.1 Z79.4", "procedure_complication"),
+    ],
+)
+def test_conditions_of_the_measure(system: str, codes: str, group: str) -> None:
+    """Codes of each list as it was read, its first and last among them."""
+    assert all(group in found for found in groups_of(conditions(), system, codes.split()).values())
+
+
+@pytest.mark.parametrize(
+    ("system", "codes", "group"),
+    [
+        ("ICD9CM", "410.00 410.02 412", "ami"),
+        ("ICD9CM", "290.8 290.9", "dementia"),
+        ("ICD9CM", "403.90 404.01 592.0 753.11", "chronic_kidney_disease"),
+        ("ICD9CM", "296.50 296.40", "depression"),
+        ("ICD9CM", "362.07", "diabetes"),
+        ("ICD9CM", "432.9 435.2", "stroke_tia"),
+        ("ICD10CM", "G45.3 I62.9", "stroke_tia"),
+        ("ICD10CM", "S72.001A Z51.11 K57.30", "procedure_complication"),
+    ],
+)
+def test_what_is_no_condition_of_the_measure(system: str, codes: str, group: str) -> None:
+    """Later episodes of infarction, neighbours in a list, CCS categories beside those of complications."""
+    assert not any(group in found for found in groups_of(conditions(), system, codes.split()).values())
