@@ -83,7 +83,7 @@ def demo(out: Path, *, patients: int = 30_000, seed: int = 0) -> str:
     at_stake = penalised["payment_reduction_dollars"].sum()
     return "\n".join(
         [
-            f"{patients:,} simulated patients, {len(quality.findings)} kinds of data-quality findings",
+            f"{patients:,} simulated patients, odd rows of {len(quality.odd)} kinds (riskmodels check)",
             f"{TASK}: AUROC {auroc.value:.3f} ({auroc.lower:.3f}-{auroc.upper:.3f}) on patients held out",
             scores.to_text(),
             hospitals.to_text(),

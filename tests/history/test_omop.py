@@ -150,6 +150,11 @@ def test_however_the_tables_are_packed(omop):
             (tabs / path.name).write_text(text)
     for place in (packed, parquet, tabs):
         assert ingest("omop", place, source.with_name(f"h-{place.stem}")).fingerprint == wanted, place.name
+    holds_it = source.with_name("downloads")
+    holds_it.mkdir()
+    packed.rename(holds_it / "cdm.zip")
+    with pytest.raises(DataError, match=r"Fix: name the archive itself: .*downloads/cdm\.zip$"):
+        ingest("omop", holds_it, source.with_name("h"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from riskmodels.cli import main
+from riskmodels.history import check, open_history
 
 PATIENTS, SEED = 5_000, 3
 
@@ -116,6 +117,8 @@ def test_the_demo_ends_with_the_page_to_open(tmp_path: Path) -> None:
     assert page.is_file()
     assert page.read_text(encoding="utf-8").count("<svg") >= 5
     assert "AUROC" in said
+    kinds = len(check(open_history(tmp_path / "demo" / "history")).odd)
+    assert f"3,000 simulated patients, odd rows of {kinds} kinds" in said
 
 
 def test_the_demo_spares_a_folder_that_is_not_its_own(tmp_path: Path) -> None:

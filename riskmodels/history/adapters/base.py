@@ -131,12 +131,23 @@ def the_first(files: dict[str, SourceFile], key: str, file: SourceFile, source: 
     return first
 
 
-def nothing_found(source: Path, missing: str, looked_for: Iterable[str], found: Iterable[str]) -> DataError:
-    """Return the error that names what was looked for and what was there."""
+def nothing_found(
+    source: Path, missing: str, looked_for: Iterable[str], found: Iterable[str], *, packed: bool = False
+) -> DataError:
+    """Return the error that names what was looked for and what was there.
+
+    `packed` says that the source may be an archive, too: the only one in a folder is then named.
+    """
     names = sorted(found)
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    archives = [name for name in names if name.lower().endswith(".zip")] if packed and source.is_dir() else []
+    place = (
+        f"the archive itself: {source / archives[0]}"
+        if len(archives) == 1
+        else "the folder that holds the files as they were published"
+    )
     return DataError(
         f"{missing}\nLooked for: {'; '.join(looked_for)}\nFound: {shown or 'no CSV file'}",
         file=source,
-        fix="name the folder that holds the files as they were published",
+        fix=f"name {place}",
     )

@@ -100,7 +100,7 @@ def _check(source: Path, files: Sequence[SourceFile], names: Sequence[str]) -> N
     found = {file.table for file in files}
     missing = [f"{table.upper()} ({title})" for table, title in NEEDED.items() if table not in found]
     if missing:
-        raise nothing_found(source, f"no {' and no '.join(missing)} here", [LOOKED_FOR], names)
+        raise nothing_found(source, f"no {' and no '.join(missing)} here", [LOOKED_FOR], names, packed=True)
     forms: dict[str, dict[bool, str]] = defaultdict(dict)
     deliveries: dict[date, set[str]] = defaultdict(set)
     for file in files:

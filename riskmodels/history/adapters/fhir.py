@@ -40,7 +40,9 @@ class Fhir:
         if not found & {"Encounter", "ExplanationOfBenefit"}:
             missing.append("Encounter or ExplanationOfBenefit")
         if missing:
-            raise nothing_found(source, f"no {' and no '.join(missing)} here", [LOOKED_FOR], names)
+            raise nothing_found(
+                source, f"no {' and no '.join(missing)} here", [LOOKED_FOR], names, packed=True
+            )
         return sorted(files, key=lambda file: file.name)
 
     def parts(self, files: Sequence[SourceFile]) -> Iterator[Part]:

@@ -51,7 +51,9 @@ class Found:
         missing = [table for table in required if table not in self.files]
         if missing:
             problem = f"no {' and no '.join(missing)} of {publisher} here"
-            raise nothing_found(source, problem, [f"{table}.csv" for table in required], self.names)
+            raise nothing_found(
+                source, problem, [f"{table}.csv" for table in required], self.names, packed=True
+            )
         return sorted(self.files.values(), key=lambda file: file.name)
 
 
