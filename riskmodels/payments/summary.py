@@ -10,6 +10,8 @@ from riskmodels.payments.program import Payment
 
 __all__ = ["break_even_to_text", "rules_path", "summarise", "to_text"]
 
+THOUSAND = 1_000
+
 
 def rules_path(path: str | Path) -> Path:
     """Return where the rules stand that a written payment followed: ``PAY.rules.json`` beside ``PAY.csv``."""
@@ -34,12 +36,17 @@ def summarise(payment: Payment) -> dict[str, Any]:
 
 
 def to_text(payment: Payment) -> str:
-    """Return the payments of all entities in a few lines: range of each figure, notes, what is unverified."""
+    """Return the payments of all entities in a few lines: range of each figure, notes, what is unverified.
+
+    Amounts of a thousand and more are written with two decimals, others with four.
+    """
     frame = payment.settlement.frame
-    lines = [f"{payment.rules.title}: {frame.height:,} rows, one a {payment.program.entity}"]
-    numeric = [
+    lines = [f"{payment.rules.title}: {frame.height:,} rows, one for each {payment.program.entity}"]
+    known = [
         name for name, kind in frame.schema.items() if kind.is_float() and frame[name].is_not_null().any()
     ]
+    limits = {f"{name}_{end}" for name in known for end in ("lower", "upper")} & set(known)
+    numeric = [name for name in known if name not in limits]
     width = max((len(name) for name in numeric), default=0)
     if numeric:
         lines.append(f"  {'':<{width}}  {'least':>14} {'median':>14} {'most':>14}")
@@ -47,7 +54,11 @@ def to_text(payment: Payment) -> str:
         low, middle, high = (
             frame.select(pl.col(name).quantile(q, "nearest")).item() for q in (0.0, 0.5, 1.0)
         )
-        lines.append(f"  {name:<{width}}  {low:>14,.4f} {middle:>14,.4f} {high:>14,.4f}")
+        digits = 2 if max(abs(low), abs(high)) >= THOUSAND else 4
+        values = " ".join(f"{value:>14,.{digits}f}" for value in (low, middle, high))
+        lines.append(f"  {name:<{width}}  {values}")
+    if limits:
+        lines.append(f"  95% intervals of {len(limits) // 2} of them: columns ..._lower and ..._upper")
     lines += [f"Note: {note}" for note in payment.notes]
     if payment.unverified:
         lines.append(f"Unverified: no public source confirmed {', '.join(payment.unverified)}")

@@ -1,5 +1,6 @@
 """What a result of any program offers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 
 from riskmodels.errors import SpecError
 from riskmodels.payments import Audit, Line, pay, program_options, programs
+from riskmodels.payments.summary import to_text
 
 
 @pytest.fixture
@@ -116,3 +118,17 @@ def test_an_id_that_is_not_there_is_answered_with_the_nearest(
 ) -> None:
     with pytest.raises(SpecError, match=hint):
         pay("contract", contract, year=2025).audit(asked)
+
+
+def test_a_summary_has_a_row_a_figure_and_amounts_in_cents(contract: list[Path]) -> None:
+    """Limits are in the file: least, median and most of a limit say nothing."""
+    contract[1].write_text("id,months\na,120.5\nb,6\n", encoding="utf-8")
+    payment = pay("contract", contract, year=2025)
+    limits = {"payment_lower": pl.col("payment") - 1, "payment_upper": pl.col("payment") + 1}
+    settled = replace(payment.settlement, frame=payment.settlement.frame.with_columns(**limits))
+    text = to_text(replace(payment, settlement=settled))
+    assert "2 rows, one for each entity_id" in text
+    assert [line.split() for line in text.splitlines() if line.startswith("  payment")] == [
+        ["payment", "60.00", "1,205.00", "1,205.00"]
+    ]
+    assert "95% intervals of 1 of them: columns ..._lower and ..._upper" in text
