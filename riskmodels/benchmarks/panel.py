@@ -20,7 +20,7 @@ from riskmodels.benchmarks.completion import completion_of_years, history_triang
 from riskmodels.benchmarks.credibility import METHODS, buhlmann_straub, limited_fluctuation
 from riskmodels.benchmarks.panel_frames import panel_by_category, panel_draws, panel_frame, panel_trend
 from riskmodels.benchmarks.panel_math import MONTHS, Cells, PersonYears, cells_of, expect, trend_table
-from riskmodels.benchmarks.panel_risk import RISKS, add_risk
+from riskmodels.benchmarks.panel_risk import RISKS, add_risk, risk_model
 from riskmodels.benchmarks.result import Benchmark
 from riskmodels.errors import DataError, SpecError, did_you_mean
 from riskmodels.evaluation.bootstrap import weights_of_draws
@@ -87,6 +87,7 @@ def panel_benchmark(
     seed: int = 0,
     minimum_n: int = SMALLEST_CELL,
     suppress: bool = True,
+    tracking_uri: str | None = None,
 ) -> PanelBenchmark:
     """Benchmark the cost of panels of patients.
 
@@ -103,8 +104,9 @@ def panel_benchmark(
     by, members
         Whose patients they are: a column of visits (see `attribute`), or with `members` a column of that
         frame (see `given_attribution`).
-    model : path or CostBundle, optional
-        A model of expected cost of ``adjust`` features, which then says the risk.
+    model : str, path or CostBundle, optional
+        A model of expected cost of ``adjust`` features, which then says the risk: ``models:/NAME@champion``,
+        ``models:/NAME/VERSION``, ``runs:/RUN_ID``, a folder or the model itself.
     risk : {"model", "hcc", "demographics", "none"}, optional
         What says how costly a panel's patients are; by default the model, else the CMS-HCC score.
     risk_cap, trend
@@ -118,6 +120,9 @@ def panel_benchmark(
     n_draws, seed, minimum_n, suppress
         Draws of persons for the intervals, and panels too small to show. Completion, truncation, risk and
         credibility are held as they are in each draw.
+
+    tracking_uri : str, optional
+        Where the model is registered; see `riskmodels.learning.registry`.
 
     Raises
     ------
@@ -133,12 +138,13 @@ def panel_benchmark(
     chosen = risk or ("hcc" if model is None else "model")
     if chosen not in RISKS:
         raise SpecError(f"risk is {chosen!r}. {did_you_mean(chosen, RISKS)}")
+    measure = risk_model(model, tracking_uri) if chosen == "model" else chosen
     opened = open_history(history) if isinstance(history, str | Path) else history
     loaded, cases = _cases(task, opened, year, base_years)
     years = (*sorted(set(cases["year"]) - {year}), year)
     found = given_attribution(members, years, by) if members is not None else attribute(opened, years, by)
     share = _completion(opened, loaded, years) if completion else dict.fromkeys(years, 1.0)
-    cases, version = add_risk(cases, opened, chosen, model)
+    cases, version = add_risk(cases, opened, measure)
     data = _person_years(_assigned(cases, found, by), by, years, share)
     share_of = _weights(weights, years)
     growth = None if trend is None else trend_table(trend, years[:-1], data.categories)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from riskmodels.cli.options import DATE, PATH, as_of_option
+from riskmodels.cli.options import DATE, PATH, as_of_option, tracking_option
 
 __all__ = ["COMMANDS"]
 
@@ -63,7 +63,9 @@ def hcc(
 @click.option("--weights", metavar="SHARE,...", help="Weights of the benchmark years.  [default: equal]")
 @click.option("--by", default="provider_id", show_default=True, help="Column that names the panel.")
 @click.option("--members", type=PATH, help="File: person_id, the column of --by, and where it changes year.")
-@click.option("--model", type=PATH, help="Folder of a model of expected cost, as the measure of risk.")
+@click.option(
+    "--model", help="A model of expected cost as the measure of risk: models:/NAME@champion or a folder."
+)
 @click.option(
     "--risk",
     type=click.Choice(["model", "hcc", "demographics", "none"]),
@@ -88,6 +90,7 @@ def hcc(
 @click.option(
     "--keep-small-cells", is_flag=True, help="Withhold nothing: to settle a payment inside the house."
 )
+@tracking_option
 def panel(
     history: Path,
     year: int,
@@ -95,7 +98,7 @@ def panel(
     weights: str | None,
     by: str,
     members: Path | None,
-    model: Path | None,
+    model: str | None,
     risk: str | None,
     risk_cap: float | None,
     trend: Path | None,
@@ -106,6 +109,7 @@ def panel(
     draws: int,
     seed: int,
     keep_small_cells: bool,
+    tracking_uri: str | None,
 ) -> None:
     """Benchmark what panels of patients cost in a year."""
     from riskmodels.benchmarks.panel import panel_benchmark
@@ -134,6 +138,7 @@ def panel(
         n_draws=draws,
         seed=seed,
         suppress=not keep_small_cells,
+        tracking_uri=tracking_uri,
     )
     made.write(out)
     click.echo(made.to_text())

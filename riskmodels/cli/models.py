@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from riskmodels.cli.options import DATE, PATH, as_of_option, engine_options, tracking_option
+from riskmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from riskmodels.engines import Engine
@@ -52,40 +53,28 @@ def train(
     from riskmodels.cohorts import load_task
     from riskmodels.pipeline import train as run
 
+    options: dict[str, Any] = {
+        "config": config,
+        "as_of": as_of,
+        "seed": seed,
+        "tracking_uri": tracking_uri,
+        "out": out,
+        "promote": promote,
+        "features": features,
+        "engine": engine,
+    }
     if load_task(task).outcome.event == "cost":
-        from riskmodels.errors import SpecError
-        from riskmodels.pipeline.cost_training import train_from_command_line
+        from riskmodels.pipeline import train_cost
 
         if scheduler is not None:
             raise SpecError(f"{task} is fitted on one node, not on a cluster\nFix: leave out --scheduler")
-
-        click.echo(
-            train_from_command_line(
-                task,
-                history,
-                config=config,
-                as_of=as_of,
-                seed=seed,
-                out=out,
-                concurrent=concurrent,
-                promote=promote,
-            )
-        )
+        click.echo(train_cost(task, history, concurrent=concurrent, **options).to_text())
         return
-    trained = run(
-        task,
-        history,
-        config=config,
-        as_of=as_of,
-        seed=seed,
-        tracking_uri=tracking_uri,
-        out=out,
-        promote=promote,
-        features=features,
-        engine=engine,
-        scheduler=scheduler,
-    )
-    click.echo(trained.to_text())
+    if concurrent:
+        raise SpecError(
+            f"the outcome of {task} is no cost, and --concurrent is for costs\nFix: leave out --concurrent"
+        )
+    click.echo(run(task, history, scheduler=scheduler, **options).to_text())
 
 
 @click.command()
@@ -95,7 +84,7 @@ def train(
 def promote(model: str, tracking_uri: str | None, version: str | None) -> None:
     """Make a MODEL's candidate champion if it passes the gate.
 
-    MODEL is a registered name, such as readmission-30d. Exit code 1 where the gate refuses.
+    MODEL is a registered name, such as readmission-30d or cost-12m. Exit code 1 where the gate refuses.
     """
     from riskmodels.learning.registry import promote as run
 

@@ -35,9 +35,9 @@ LABELS = {
     "mean_risk": "Mean predicted risk",
     "observed_expected": "Observed/expected",
     "r2": "R²",
-    "mae": "mean absolute error",
+    "mae": "Mean absolute error",
     "cpm": "Cumming's measure",
-    "predictive_ratio": "expected/spent",
+    "predictive_ratio": "Expected/spent",
 }
 
 

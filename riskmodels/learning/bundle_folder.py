@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from riskmodels.cohorts import Task
     from riskmodels.features import FeatureSet
 
-__all__ = ["Bundle", "bundle_kind", "load_bundle"]
+__all__ = ["Bundle", "bundle_kind", "load_bundle", "refuse_other"]
 
 MEND = "Fix: take the model folder from its source again"
 
@@ -98,10 +98,7 @@ class Bundle(ABC):
         folder = Path(folder)
         if folder.exists() and not replace:
             raise RegistryError(f"{folder} is there already\nFix: name another folder, or remove it")
-        if folder.exists() and bundle_kind(folder) is None and (folder.is_file() or any(folder.iterdir())):
-            raise RegistryError(
-                f"{folder} holds something else than a model, and it would be lost\nFix: name another folder"
-            )
+        refuse_other(folder)
         with atomic_directory(folder, replace=replace) as temporary:
             files = self._write_parts(temporary)
             _write(temporary / self.HEAD, self._head(files) | {"files": files})
@@ -183,6 +180,21 @@ def bundle_kind(folder: str | Path) -> type[Bundle] | None:
 
     kinds: tuple[type[Bundle], ...] = (ModelBundle, CostBundle)
     return next((kind for kind in kinds if (Path(folder) / kind.HEAD).is_file()), None)
+
+
+def refuse_other(folder: str | Path) -> None:
+    """Refuse to write a model where something else than a model is, which would be lost.
+
+    Raises
+    ------
+    RegistryError
+        The path is a file, or a folder that holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and bundle_kind(folder) is None and (folder.is_file() or any(folder.iterdir())):
+        raise RegistryError(
+            f"{folder} holds something else than a model, and it would be lost\nFix: name another folder"
+        )
 
 
 def load_bundle(folder: str | Path) -> Bundle:

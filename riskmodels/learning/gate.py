@@ -210,10 +210,16 @@ def _costs_calibrated(evaluation: "CostEvaluation") -> list[tuple[bool, str]]:
     if known.is_empty():
         return [total, (False, "too few persons or draws to judge tenths of the expectation")]
     outside = known.filter((known["lower"] > high) | (known["upper"] < low)).to_dicts()
-    said = f"expected/spent of {len(outside)} of {known.height} tenths lies outside {low} to {high}"
-    for row in outside:
-        said += f"; tenth {row['level']}: {row['ratio']:.2f} ({row['lower']:.2f}-{row['upper']:.2f})"
-    return [total, (not outside, said)]
+    which = ", ".join(
+        f"{row['level']}: {row['ratio']:.2f} ({row['lower']:.2f}-{row['upper']:.2f})" for row in outside
+    )
+    said = (
+        f"{len(outside)} of {known.height} tenths ({which})" if outside else f"none of {known.height} tenths"
+    )
+    return [
+        total,
+        (not outside, f"expected/spent of {said} lies outside {low} to {high} with its whole interval"),
+    ]
 
 
 def _other_sort(candidate: "AnyEvaluation", champion: "AnyEvaluation") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from riskmodels.errors import DataError, RegistryError
-from riskmodels.pipeline.training import BASELINES, DRIVERS, SUMMARY
+from riskmodels.pipeline.registering import BASELINES, DRIVERS, SUMMARY
 
 __all__ = ["report"]
 
@@ -47,6 +47,11 @@ def report(
             for name, path in files.items()
             if name in (SUMMARY, EVALUATION, BASELINES, DRIVERS)
         }
+    if kept[EVALUATION].get("outcome") == "cost":
+        raise RegistryError(
+            f"run {run} is of a model of expected cost, which has a card and no report page\n"
+            "Fix: read MODEL_CARD.md among the run's files, or report a model of a risk"
+        )
     hospitals = None if benchmark is None else read_benchmark(benchmark)
     paid, rules = (None, None) if payment is None else _payment(Path(payment))
     summary = kept[SUMMARY]

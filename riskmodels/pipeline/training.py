@@ -1,9 +1,7 @@
 """Train a model of a task: fit and evaluate it, log and register it with its evidence, ask the gate."""
 
 import logging
-import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -12,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from riskmodels.errors import SpecError
-from riskmodels.files import write_json
 from riskmodels.pipeline.card import model_card
 from riskmodels.pipeline.fit import Fitted, fit
 from riskmodels.pipeline.plan import TrainingPlan
+from riskmodels.pipeline.registering import check_targets, register, write_evidence
 from riskmodels.pipeline.training_data import training_set
 
 if TYPE_CHECKING:
@@ -25,11 +23,9 @@ if TYPE_CHECKING:
     from riskmodels.learning.bundle import ModelBundle
     from riskmodels.learning.registry import LoggedModel, Promotion
 
-__all__ = ["BASELINES", "DRIVERS", "SUMMARY", "Trained", "train"]
+__all__ = ["Trained", "train"]
 
 logger = logging.getLogger(__name__)
-
-SUMMARY, BASELINES, DRIVERS, CARD = "training.json", "baselines.json", "drivers.json", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -121,12 +117,11 @@ def train(
         The plan is of another task, or there are fewer than 11 outcomes to learn from or to evaluate with.
     """
     from riskmodels.learning.gate import compare_with_champion
-    from riskmodels.learning.registry import log_model
-    from riskmodels.learning.registry import promote as ask_gate
 
     started = time.monotonic()
     plan = plan_of(task, plan, config, seed)
     refuse_amounts(plan.task)
+    check_targets(out, tracking_uri)
     data = training_set(
         task,
         history,
@@ -149,21 +144,18 @@ def train(
         tracking_uri=tracking_uri,
         n_bootstrap=plan.n_bootstrap,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        logged = log_model(
-            fitted.bundle,
-            fitted.evaluation,
-            plots=_plots(fitted, Path(folder)),
-            params=_params(fitted, plan),
-            tracking_uri=tracking_uri,
-            comparison=against,
-            artifacts=write_evidence(fitted, Path(folder)),
-        )
-    bundle = replace(fitted.bundle, metadata={**fitted.bundle.metadata, "version": logged.version})
-    if out is not None:
-        bundle.save(out, replace=True)
+    bundle, logged, promotion = register(
+        fitted.bundle,
+        fitted.evaluation,
+        _params(fitted, plan),
+        against,
+        plots=lambda folder: _plots(fitted, folder),
+        evidence=lambda folder: _evidence(fitted, folder),
+        tracking_uri=tracking_uri,
+        out=out,
+        promote=promote,
+    )
     logger.info("trained and registered in %.0f s", time.monotonic() - started)
-    promotion = ask_gate(logged.name, version=logged.version, tracking_uri=tracking_uri) if promote else None
     return Trained(bundle, fitted, logged, promotion)
 
 
@@ -200,17 +192,9 @@ def refuse_amounts(task: str) -> None:
         )
 
 
-def write_evidence(fitted: Fitted, folder: Path) -> dict[str, Path]:
-    """Write what the report needs beside the evaluation; return the files by name."""
-    content: Mapping[str, Any] = {
-        SUMMARY: dict(fitted.summary),
-        BASELINES: fitted.baselines.to_dicts(),
-        DRIVERS: fitted.drivers.to_dicts(),
-    }
-    for name, part in content.items():
-        write_json(folder / name, part)
-    (folder / CARD).write_text(model_card(fitted), encoding="utf-8")
-    return {name: folder / name for name in (*content, CARD)}
+def _evidence(fitted: Fitted, folder: Path) -> dict[str, Path]:
+    rows = fitted.baselines.to_dicts(), fitted.drivers.to_dicts()
+    return write_evidence(folder, dict(fitted.summary), *rows, model_card(fitted))
 
 
 def _plots(fitted: Fitted, folder: Path) -> dict[str, Path]:

@@ -1,8 +1,12 @@
 """Expected against actual costs: metrics by hand, groups, small cells, and a trained model."""
 
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -13,7 +17,9 @@ from riskmodels.datasets import simulate
 from riskmodels.errors import DataError, RegistryError, SpecError
 from riskmodels.evaluation import compare_costs
 from riskmodels.learning.cost_bundle import CostBundle
-from riskmodels.pipeline import train_cost
+from riskmodels.learning.registry import fetch_run, load_model
+from riskmodels.pipeline import train_cost, training_set
+from riskmodels.pipeline.cost_fit import fit_cost
 from riskmodels.pipeline.plan import TrainingPlan
 
 
@@ -83,64 +89,158 @@ def test_costs_of_another_length_are_refused() -> None:
         compare_costs([1.0, 2.0], {"m": [1.0]})
 
 
+FAST = {"learning_rate": 0.3, "n_estimators": 60, "folds": 3, "num_threads": 1}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A history, a model of expected cost trained on it as version 1, and where it is registered."""
+
+    folder: Path
+    said: str
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder}/mlflow.db"
+
+    def run(self, *words: object, code: int = 0) -> str:
+        """Return what a command says, with the registry of this place."""
+        done = CliRunner().invoke(main, ["--quiet", *map(str, words), "--tracking-uri", self.uri])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    def train(self, *words: object, code: int = 0) -> str:
+        config = self.folder / "model.yaml"
+        return self.run("train", "cost-12m", self.history, "--config", config, *words, code=code)
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Train a small model of expected cost from the command line."""
     folder = tmp_path_factory.mktemp("cost")
     simulate(3_000, seed=4).write(folder / "history")
-    config = folder / "model.yaml"
-    config.write_text("name: cost\ntask: cost-12m\nrole: adjust\nn_bootstrap: 20\n"
-                      "parameters: {learning_rate: 0.3, n_estimators: 60, folds: 3}\n")  # fmt: skip
-    words = [
-        "train",
-        "cost-12m",
-        str(folder / "history"),
-        "--config",
-        str(config),
-        "--out",
-        str(folder / "model"),
-    ]
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 0, done.output
-    assert "HCC score: R²" in done.output
-    return folder / "history", folder / "model"
+    content = {"name": "cost", "task": "cost-12m", "role": "adjust", "n_bootstrap": 20, "parameters": FAST}
+    (folder / "model.yaml").write_text(json.dumps(content))
+    place = Place(folder, "")
+    return replace(place, said=place.train("--out", place.model, "--promote"))
 
 
-def test_a_trained_model_says_the_risk_of_panels(trained: tuple[Path, Path]) -> None:
-    """Its folder goes into the panel benchmark, which names it."""
-    history, model = trained
-    made = panel_benchmark(history, 2023, by="facility_id", model=model, n_draws=5)
-    bundle = CostBundle.load(model)
-    assert made.frame["model_version"].unique().to_list() == [f"cost {bundle.version}"]
-    assert len(bundle.version) == 12
+def fitted(place: Place, *, concurrent: bool = False, **plan: Any) -> CostBundle:
+    """Return a model of a few trees, in no registry."""
+    settings = {"parameters": {**FAST, "n_estimators": 5}, "n_bootstrap": 2, **plan}
+    data = training_set("cost-12m", place.history, role=settings.get("role"))
+    return fit_cost(data, TrainingPlan(name="all", task="cost-12m", **settings), concurrent=concurrent).bundle
 
 
-def test_a_model_of_what_providers_control_is_refused(trained: tuple[Path, Path]) -> None:
+def test_training_says_how_good_the_model_is_and_where_it_went(trained: Place) -> None:
+    """Beside the HCC score alone; the version in the registry and what the gate went by."""
+    assert "HCC score: R²" in trained.said
+    assert "Registered as models:/cost/1 (alias candidate)" in trained.said
+    assert "cost version 1 is the champion\n  expected/spent" in trained.said
+
+
+def test_a_trained_model_says_the_risk_of_panels(trained: Place) -> None:
+    """By its name in the registry or its folder, with the same figures, and the panels name its version."""
+    files = []
+    for name, model in (("A", "models:/cost@champion"), ("B", trained.model)):
+        files.append(trained.folder / f"{name}.parquet")
+        words = ("--year", 2023, "--by", "facility_id", "--draws", 5, "--out", files[-1])
+        trained.run("panel", trained.history, "--model", model, *words)
+    first, second = (pl.read_parquet(file) for file in files)
+    assert first.equals(second)
+    assert first["model_version"].unique().to_list() == ["cost 1"]
+
+
+def test_a_second_model_is_compared_with_the_champion_on_the_same_persons(trained: Place) -> None:
+    """A model of few trees is worse, stays a candidate, and the champion is the champion still."""
+    config = trained.folder / "few.yaml"
+    content = json.loads((trained.folder / "model.yaml").read_text())
+    config.write_text(json.dumps({**content, "parameters": {**FAST, "n_estimators": 1}}))
+    said = trained.train("--config", config)
+    assert "models:/cost/2" in said
+    said = trained.run("promote", "cost", code=1)
+    assert "cost version 2 stays a candidate" in said
+    assert "R² differs from the champion's by −" in said.replace("by -", "by −")
+    assert "on the same rows: worse" in said
+    assert load_model("models:/cost@champion", trained.uri).version == "1"
+
+
+def test_the_run_has_a_card_that_withholds_small_groups(trained: Place, tmp_path: Path) -> None:
+    """Beside evaluation and contract; the few with ESRD cannot be worked out from the others either."""
+    files = fetch_run("models:/cost/1", tmp_path, trained.uri)
+    assert {"evaluation.json", "contract.json", "training.json", "plots/tenths.png"} <= set(files)
+    card = files["MODEL_CARD.md"].read_text()
+    assert "# Model card: cost" in card
+    assert "| Enrolment | ESRD | withheld |" in card
+    enrolment = [line for line in card.splitlines() if line.startswith("| Enrolment")]
+    assert sum("withheld" in line for line in enrolment) >= 2
+    assert "higher raises expected cost" in card
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("score", "models:/cost/1", "HISTORY", "--as-of", "2023-06-01", "--out", "S"),
+            "riskmodels panel HISTORY",
+        ),
+        (("report", "models:/cost/1", "--out", "R.html"), "MODEL_CARD.md"),
+        (("train", "cost-12m", "HISTORY", "--scheduler", "tcp://nowhere:1"), "leave out --scheduler"),
+        (
+            ("train", "cost-12m", "HISTORY", "--concurrent", "--features", "F.parquet"),
+            "are of the year before",
+        ),
+        (("train", "readmission-30d", "HISTORY", "--concurrent"), "leave out --concurrent"),
+        (("train", "cost-12m", "HISTORY", "--out", "HISTORY"), "holds something else than a model"),
+        (
+            ("panel", "HISTORY", "--year", "2023", "--model", "models:/cots@champion", "--out", "P.csv"),
+            "did you mean",
+        ),
+    ],
+    ids=[
+        "score",
+        "report",
+        "cluster",
+        "features of a concurrent model",
+        "concurrent risk",
+        "out",
+        "misspelt",
+    ],
+)
+def test_what_costs_cannot_do_is_said(trained: Place, words: tuple[str, ...], says: str) -> None:
+    """One message and exit code 1, before any long work."""
+    assert says in trained.run(*(trained.history if word == "HISTORY" else word for word in words), code=1)
+
+
+def test_a_model_of_what_providers_control_is_refused(trained: Place) -> None:
     """A model of all features, or of the year's own diagnoses, cannot say what was to be expected."""
-    history, _ = trained
-    fast = {"learning_rate": 0.3, "n_estimators": 5, "folds": 3}
-    plan = TrainingPlan(name="all", task="cost-12m", parameters=fast, n_bootstrap=2)
+    panel = {"by": "facility_id"}
     with pytest.raises(SpecError, match="role 'predict'"):
-        panel_benchmark(
-            history, 2023, by="facility_id", model=train_cost("cost-12m", history, plan=plan).bundle
-        )
-    same_year = train_cost("cost-12m", history, plan=plan, concurrent=True)
-    assert same_year.bundle.metadata["timing"] == "concurrent"
+        panel_benchmark(trained.history, 2023, model=fitted(trained), **panel)
+    same_year = fitted(trained, concurrent=True, role="adjust")
+    assert same_year.timing == "concurrent"
     with pytest.raises(SpecError, match="concurrent"):
-        panel_benchmark(history, 2023, by="facility_id", model=same_year.bundle)
+        panel_benchmark(trained.history, 2023, model=same_year, **panel)
 
 
-def test_a_changed_model_folder_is_refused(trained: tuple[Path, Path]) -> None:
+def test_a_changed_model_folder_is_refused(trained: Place) -> None:
     """A file that is not as it was written is named."""
-    _, model = trained
-    before = (model / "task.yaml").read_text()
-    (model / "task.yaml").write_text(before + "#")
+    before = (trained.model / "task.yaml").read_text()
+    (trained.model / "task.yaml").write_text(before + "#")
     with pytest.raises(RegistryError, match=r"task\.yaml is not as it was written"):
-        CostBundle.load(model)
-    (model / "task.yaml").write_text(before)
+        CostBundle.load(trained.model)
+    (trained.model / "task.yaml").write_text(before)
 
 
-def test_a_task_without_a_cost_is_refused(trained: tuple[Path, Path]) -> None:
+def test_a_task_without_a_cost_is_refused(trained: Place) -> None:
     """Expected cost is not learned from yes or no."""
     with pytest.raises(SpecError, match="is no cost"):
-        train_cost("readmission-30d", trained[0])
+        train_cost("readmission-30d", trained.history)
