@@ -31,7 +31,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 _NO_REVENUE = (
-    "owe at most a share of their participants' Medicare revenue, in no public file (option revenue)"
+    "an ACO of its kind owes at most a share of its participants' Medicare revenue, which is in no public "
+    "file (option revenue)"
 )
 
 
