@@ -213,9 +213,7 @@ def _costs_calibrated(evaluation: "CostEvaluation") -> list[tuple[bool, str]]:
     which = ", ".join(
         f"{row['level']}: {row['ratio']:.2f} ({row['lower']:.2f}-{row['upper']:.2f})" for row in outside
     )
-    said = (
-        f"{len(outside)} of {known.height} tenths ({which})" if outside else f"none of {known.height} tenths"
-    )
+    said = f"{len(outside)} of {known.height} tenths ({which})" if outside else "no tenth"
     return [
         total,
         (not outside, f"expected/spent of {said} lies outside {low} to {high} with its whole interval"),
