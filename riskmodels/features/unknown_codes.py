@@ -55,9 +55,13 @@ class UnknownCodes:
             f"{'; '.join(map(_in_words, many.to_dicts()))}"
         )
 
-    def to_records(self) -> list[dict[str, object]]:
-        """Return `counts` as plain values, for a model card or JSON."""
-        return self.counts.to_dicts()
+    def limitations(self) -> list[str]:
+        """Return what a reader of a model should know: a sentence a kind and system with many of them."""
+        return [
+            f"No grouper of the features ({', '.join(self.groupers[row['kind']])}) knows {_in_words(row)}: "
+            "the features do not see them."
+            for row in self.counts.filter("many").to_dicts()
+        ]
 
 
 def unknown_codes(history: History, features: FeatureSet, *, engine: Engine | None = None) -> UnknownCodes:

@@ -291,6 +291,7 @@ def training_summary(
         ],
         "parameters": plan.to_dict(),
         "versions": {"riskmodels": __version__, **{name: metadata.version(name) for name in SOFTWARE}},
+        "limitations": data.unknown_codes.limitations(),
     }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from riskmodels.cohorts import Cohort, Task
     from riskmodels.engines import Engine
     from riskmodels.features import FeatureColumn, FeatureFrame, FeatureSet
+    from riskmodels.features.unknown_codes import UnknownCodes
     from riskmodels.history import History
 
 __all__ = ["TrainingSet", "training_set", "write_training_set"]
@@ -42,6 +43,8 @@ class TrainingSet:
         All index cases, the censored ones too, and the attrition.
     history : History
         Where they come from.
+    unknown_codes : UnknownCodes
+        The codes of the history that the features do not know.
     """
 
     cases: pl.DataFrame
@@ -49,6 +52,7 @@ class TrainingSet:
     feature_set: "FeatureSet"
     cohort: "Cohort"
     history: "History"
+    unknown_codes: "UnknownCodes"
 
     @property
     def features(self) -> "FeatureFrame":
@@ -116,16 +120,16 @@ def training_set(
         from riskmodels.pipeline.cluster import OnCluster, check_cluster
 
         check_cluster(scheduler, built)  # before the long work
-    cohort, cases, chosen, history = _observed(task, history, features, role, as_of, engine)
+    cohort, cases, chosen, history, unknown = _observed(task, history, features, role, as_of, engine)
     if built is None:
         frame = build_features(history, cases, chosen, known_only=known_only, engine=engine)
-        return TrainingSet(cases, InMemory(frame), chosen, cohort, history)
+        return TrainingSet(cases, InMemory(frame), chosen, cohort, history, unknown)
     columns = check_built(built, chosen, known_only)
     place = _match(built, cases)
     if scheduler is not None:
         table = OnCluster(Path(built), scheduler, *columns)
-        return TrainingSet(cases[place.arg_sort()], table, chosen, cohort, history)
-    return TrainingSet(cases, InMemory(read_features(built).take(place)), chosen, cohort, history)
+        return TrainingSet(cases[place.arg_sort()], table, chosen, cohort, history, unknown)
+    return TrainingSet(cases, InMemory(read_features(built).take(place)), chosen, cohort, history, unknown)
 
 
 def check_built(
@@ -200,8 +204,11 @@ def _observed(
     role: str | None,
     as_of: date | datetime | None,
     engine: "Engine | None",
-) -> "tuple[Cohort, pl.DataFrame, FeatureSet, History]":
-    """Return the cohort of a task, its observed cases, the features to build, and the history as of then."""
+) -> "tuple[Cohort, pl.DataFrame, FeatureSet, History, UnknownCodes]":
+    """Return the cohort of a task, its observed cases, the features to build, and the history as of then.
+
+    Last the codes that the features do not know, which are said where they are many.
+    """
     from riskmodels.cohorts import build_cohort, load_task
     from riskmodels.features import standard_features
     from riskmodels.features.unknown_codes import warn_of_unknown_codes
@@ -220,8 +227,7 @@ def _observed(
             f"Fix: see what it holds with: riskmodels check {history.path}"
         )
     chosen = (standard_features(task) if features is None else features).select(role=role)
-    warn_of_unknown_codes(history, chosen, engine=engine)
-    return cohort, cases, chosen, history
+    return cohort, cases, chosen, history, warn_of_unknown_codes(history, chosen, engine=engine)
 
 
 def write_training_set(
@@ -249,12 +255,12 @@ def write_training_set(
             file=out,
             fix="end it in .parquet or .csv",
         )
-    cohort, cases, chosen, opened = _observed(task, history, features, role, as_of, engine)
+    cohort, cases, chosen, opened, unknown = _observed(task, history, features, role, as_of, engine)
     if out.suffix == ".csv":
         if chosen.sparse_columns:
             raise DataError("CSV has no place for sparse columns", file=out, fix="end it in .parquet")
         built = build_features(opened, cases, chosen, known_only=known_only, engine=engine)
-        frame = TrainingSet(cases, InMemory(built), chosen, cohort, opened).frame
+        frame = TrainingSet(cases, InMemory(built), chosen, cohort, opened, unknown).frame
         with atomic_file(out) as temporary:
             frame.write_csv(temporary)
     else:

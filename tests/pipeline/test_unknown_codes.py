@@ -125,17 +125,22 @@ def test_one_line_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
         ("diagnosis", "LOCAL", "oddity", 0, 3),
     ]
     with caplog.at_level(logging.WARNING, "riskmodels"):
-        warn_of_unknown_codes(make(tmp_path, codes), LISTED)
+        found = warn_of_unknown_codes(make(tmp_path, codes), LISTED)
     (record,) = caplog.records
     said = record.getMessage()
     assert "(charlson)" in said
     assert "60 of 60 diagnosis codes in SNOMED (100.0%)" in said
     assert "more than 1% of diagnosis codes in LOCAL (withheld: fewer than 11 persons)" in said
     assert not [word for word in ("84114007", "oddity", "P00") if word in said]
+    assert [text.partition(" knows ")[0] for text in found.limitations()] == [
+        "No grouper of the features (charlson)"
+    ] * 2
+    assert "knows 60 of 60 diagnosis codes in SNOMED (100.0%): the features" in found.limitations()[1]
 
 
 def test_nothing_is_said_where_all_is_known(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "riskmodels"):
         found = warn_of_unknown_codes(make(tmp_path, [("diagnosis", "ICD10CM", "I50.9", 0, 59)]), LISTED)
     assert found.to_line() is None
+    assert found.limitations() == []
     assert not caplog.records
