@@ -103,11 +103,16 @@ def prepare_stays(
         cases = attribute_cases(cases, history, engine=engine)
     if by not in cases.columns:
         raise SpecError(f"the index cases have no column {by!r}. {did_you_mean(by, cases.columns)}")
+    of_nobody = cases.height > 0 and task.index.event == "date"
     cases = cases.filter(pl.col(by).is_not_null())
     if cases.is_empty():
+        fix = (
+            f"compare those who answer for people: by {ATTRIBUTED!r}"
+            if of_nobody
+            else "see what the history holds with: riskmodels check HISTORY"
+        )
         raise SpecError(
-            f"no index case of {task.name} has both an observed follow-up and a value in {by!r}\n"
-            "Fix: see what the history holds with: riskmodels check HISTORY"
+            f"no index case of {task.name} has both an observed follow-up and a value in {by!r}\nFix: {fix}"
         )
     outcome, person = cases["label"].to_numpy().astype(float), cases["person"].to_numpy()
     expected: Expected | None = None

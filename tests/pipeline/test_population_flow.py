@@ -93,5 +93,7 @@ def test_features_of_a_case_are_those_that_could_be_known_that_day(history: Hist
 def test_a_benchmark_of_a_population_needs_someone_who_answers(history: History) -> None:
     with pytest.raises(SpecError, match="no primary care service with a provider_id"):
         benchmark(TASK, history, by="attributed_provider", n_draws=0)
+    with pytest.raises(SpecError, match=r"(?s)a value in 'facility_id'.*Fix: .* by 'attributed_provider'"):
+        benchmark(TASK, history, n_draws=0)
     with pytest.raises(SpecError, match="a benchmark compares events"):
         benchmark("cost-12m", history, n_draws=0)
