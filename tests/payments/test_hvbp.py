@@ -234,6 +234,19 @@ class TestExchange:
         factors = pay("hvbp", totals, year=2024, slope=3).frame["payment_adjustment_factor"].to_list()
         assert factors == pytest.approx([0.992, 1.004, 1.016, None])
 
+    def test_scores_of_2026_are_divided_by_110(self, totals: Path, tmp_path: Path) -> None:
+        """42 CFR 412.162(b)(3)(ii)(B): 2% x 40 / 110 x 3; the slope solved for makes up for the divisor."""
+        totals.write_text(totals.read_text(encoding="utf-8").replace("2024,", "2026,"), encoding="utf-8")
+        given = pay("hvbp", totals, year=2026, slope=3)
+        assert given.frame["payment_adjustment_factor"][1] == pytest.approx(0.98 + 0.02 * 40 / 110 * 3)
+        assert given.unverified == ()
+        base = tmp_path / "base.csv"
+        rows = [f"01000{n},10000000" for n in (1, 2, 3, 4)]
+        base.write_text("\n".join(["facility_id,base_operating_payments", *rows]), encoding="utf-8")
+        solved = pay("hvbp", totals, year=2026, base_payments=base).frame
+        assert solved["exchange_slope"][0] == pytest.approx(2.5 * 1.1)
+        assert solved["payment_adjustment_factor"].to_list() == pytest.approx([0.99, 1.0, 1.01, None])
+
     def test_missing_domains_share_out_their_weight(self, totals: Path) -> None:
         text = totals.read_text(encoding="utf-8").replace(
             "20.0,20.0,20.0,20.0", "30.0,Not Available,60.0,15.0"
