@@ -58,10 +58,11 @@ class PanelBenchmark(Benchmark):
         below = shown.filter(pl.col("ratio_upper") < 1).height
         above = shown.filter(pl.col("ratio_lower") > 1).height
         complete = ", ".join(f"{year} {share:.1%}" for year, share in known["completion"].items())
+        years = ", ".join(map(str, known["base_years"]))
+        sums = f"{known['n']:,} persons in the panels shown\n  observed ${spent:,.0f}, expected ${due:,.0f}"
         return (
-            f"{known['year']} against {known['base_years']} by {self.entity}: {self.frame.height:,} panels, "
-            f"{known['n']:,} persons\n"
-            f"  observed ${spent:,.0f}, expected ${due:,.0f}; risk by {known['risk']}; "
+            f"{known['year']} against {years} by {self.entity}: {self.frame.height:,} panels, "
+            f"{sums if shown.height else 'every one withheld as small'}; risk by {known['risk']}; "
             f"claims known: {complete}\n"
             f"  {above:,} above what was expected, {below:,} below (95% interval without 1); "
             f"{self.frame.height - shown.height:,} suppressed as small"
@@ -136,6 +137,8 @@ def panel_benchmark(
     if credibility not in METHODS:
         raise SpecError(f"credibility is {credibility!r}. {did_you_mean(credibility, METHODS)}")
     chosen = risk or ("hcc" if model is None else "model")
+    if model is not None and chosen != "model":
+        raise SpecError(f"risk={chosen!r} leaves the model without effect\nFix: leave one of the two out")
     if chosen not in RISKS:
         raise SpecError(f"risk is {chosen!r}. {did_you_mean(chosen, RISKS)}")
     measure = risk_model(model, tracking_uri) if chosen == "model" else chosen

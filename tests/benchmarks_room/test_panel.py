@@ -263,8 +263,9 @@ def test_pay_says_what_a_panel_benchmark_lacks(made: tuple[pl.DataFrame, Path], 
         ({"year": 2023, "credibility": "bulmann"}, "did you mean 'buhlmann'"),
         ({"year": 2023, "weights": [0.5, 0.5], "risk": "none"}, "give one of at least 0 for each"),
         ({"year": 2023, "task": "readmission-30d"}, "is no cost"),
+        ({"year": 2023, "risk": "hcc", "model": "m"}, "leaves the model without effect"),
     ],
-    ids=["year", "no benchmark year", "risk", "credibility", "weights", "task"],
+    ids=["year", "no benchmark year", "risk", "credibility", "weights", "task", "risk and model"],
 )
 def test_what_cannot_be_benchmarked_is_said(history: Path, options: dict, message: str) -> None:
     """The error names the argument and the remedy."""
@@ -282,6 +283,14 @@ def test_small_panels_are_withheld(history: Path) -> None:
     assert not set(small["facility_id"]) & set(result.draws["facility_id"])
     hidden = result.tables["enrolment"].group_by("facility_id").agg(pl.col("n").is_null().sum())
     assert 1 not in set(hidden["n"])
+
+
+def test_where_every_panel_is_small_no_sum_is_said(history: Path) -> None:
+    """Nothing spent by nobody would be said of panels that are withheld."""
+    result = panel_benchmark(history, 2023, by="facility_id", risk="none", n_draws=0, minimum_n=10**6)
+    said = result.to_text()
+    assert "every one withheld as small; risk by none" in said
+    assert "$" not in said
 
 
 def test_the_command_writes_what_pay_reads(history: Path, tmp_path: Path) -> None:
@@ -303,7 +312,7 @@ def test_the_command_writes_what_pay_reads(history: Path, tmp_path: Path) -> Non
     files = ["--trend", str(trend), "--out", str(tmp_path / "p.csv")]
     done = CliRunner().invoke(main, ["panel", str(history), *words, *files])
     assert done.exit_code == 0, done.output
-    assert "2023 against [2022] by facility_id" in done.output
+    assert "2023 against 2022 by facility_id" in done.output
     assert read_benchmark(tmp_path / "p.csv").metadata["n_draws"] == 5
 
 
