@@ -14,16 +14,19 @@ from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
-from riskmodels.features.laying import anchored, lay_cases, lay_rows, ordered, placed
-from riskmodels.features.plan import WHOLE_NUMBERS, Plan, make_plan
+from riskmodels.features.laying import anchored, lay_cases, lay_rows, ordered, placed, some
+from riskmodels.features.plan import Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
-from riskmodels.features.windows import look_back
+from riskmodels.features.table import Table, as_columns, new_table, pour
+from riskmodels.features.windows import Cases, Program, Rows, look_back
 from riskmodels.history import History, Shard
 from riskmodels.history.schema import STORED
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
+
+CASES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -194,10 +197,10 @@ def build_features(
 
 
 def split_cases(cases: pl.DataFrame, n_shards: int) -> dict[int, pl.DataFrame]:
-    """Return the cases of each shard that has some, sorted by person and index time."""
-    placed = cases.with_columns(_shard=pl.col("person") % n_shards).sort("_shard", "person", "index_time")
+    """Return the cases of each shard that has some, in the order in which they are given."""
+    placed = cases.with_columns(_shard=pl.col("person") % n_shards)
     parts = placed.partition_by("_shard", as_dict=True, include_key=False, maintain_order=True)
-    return {int(number): part for (number,), part in parts.items()}
+    return {int(number): part for (number,), part in sorted(parts.items())}
 
 
 def empty_features(plan: Plan, cases: pl.DataFrame) -> FeatureFrame:
@@ -213,29 +216,34 @@ def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
 
 def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.Series], csr_matrix | None]:
     """Return the look-back columns of the table, and the sparse matrix where there is one."""
-    out = plan.scratch.table("out", len(plan.parts), cases.height)
-    for n, part in enumerate(plan.parts):
-        out[n] = part.spec.absent
+    runs: list[tuple[Rows, Cases, Program]] = []
     sparse: csr_matrix | None = None
     laid, person = lay_cases(cases), cases["person"].cast(pl.Int32)
     for table in plan.tables:
         frame = ordered(shard, table.table)
-        rows, n_keys = lay_rows(shard, frame, table, plan.known_only, plan.scratch)
+        rows, n_keys = lay_rows(shard, frame, table, plan.known_only)
         here = placed(laid, person, frame)
-        for run in table.passes:
-            look_back(rows, anchored(here, run.anchor), run.program._replace(n_keys=n_keys), out)
+        runs += [
+            (rows, anchored(here, run.anchor), run.program._replace(n_keys=n_keys)) for run in table.passes
+        ]
         for run in table.sparse_passes:
             program = run.program._replace(n_keys=n_keys)
             filled = fill_lists(rows, anchored(here, run.anchor), program, len(plan.sparse_parts))
             sparse = filled if sparse is None else sparse + filled  # no two passes fill the same column
-    # Copies, for a series may stand on the array that it was made of, and this one is used again.
-    columns = [
-        pl.Series(part.name, out[n].astype(np.int32))
-        if plan.packed and part.spec.aggregation in WHOLE_NUMBERS
-        else pl.Series(part.name, out[n].copy(), nan_to_null=bool(np.isnan(part.spec.absent)))
-        for n, part in enumerate(plan.parts)
-    ]
-    return columns, sparse
+    return as_columns(_filled(runs, cases.height, plan), plan.parts, packed=plan.packed), sparse
+
+
+def _filled(runs: list[tuple[Rows, Cases, Program]], n_cases: int, plan: Plan) -> Table:
+    """Run the kernel, a few cases at a time: so that what it fills stays in the processor's cache."""
+    out = new_table(plan.parts, n_cases)
+    absent = np.array([part.spec.absent for part in plan.parts])
+    block = np.empty((len(plan.parts), min(n_cases, CASES_AT_ONCE)))
+    block[:] = absent[:, None]
+    for start in range(0, n_cases, CASES_AT_ONCE):
+        for rows, cases, program in runs:
+            look_back(rows, some(cases, start, CASES_AT_ONCE), program, block)
+        pour(block, absent, out, start)
+    return out
 
 
 def _statics(shard: Shard, cases: pl.DataFrame, plan: Plan, specs: Iterable[Static]) -> list[pl.Series]:

@@ -5,13 +5,13 @@ import polars as pl
 from numba import njit
 
 from riskmodels.features.plan import TablePlan, fixed
-from riskmodels.features.scratch import Scratch
-from riskmodels.features.windows import Cases, Rows
+from riskmodels.features.windows import MOST_VALUES, Cases, Rows
 from riskmodels.history import Shard
 
-__all__ = ["anchored", "lay_cases", "lay_rows", "ordered", "placed"]
+__all__ = ["anchored", "lay_cases", "lay_rows", "ordered", "placed", "some"]
 
 TIMES = ("index_time", "admission_time")
+CASE_BY_CASE = ("low", "high", "anchor", "index_time", "admission")
 
 
 def ordered(shard: Shard, table: str) -> pl.DataFrame:
@@ -40,10 +40,8 @@ def _by_end(person, end):  # type: ignore[no-untyped-def]
     return order
 
 
-def lay_rows(
-    shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool, scratch: Scratch
-) -> tuple[Rows, int]:
-    """Return a table as the kernel reads it, and the bound of its keys.
+def lay_rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: bool) -> tuple[Rows, int]:
+    """Return a table as the kernel reads it, and the bound of its keys; columns are not copied.
 
     Parameters
     ----------
@@ -54,43 +52,33 @@ def lay_rows(
         What is read of it.
     known_only : bool
         Whether the kernel asks from when a row was known.
-    scratch : Scratch
-        Holds the values until the thread lays out another table.
     """
     time = "end" if plan.table == "encounter" else "time"
     none = np.empty(0)
-    # One query for all columns: each would wake the threads of Polars.
-    laid = frame.select(
-        pl.col(time).to_physical().alias("time"),
-        pl.col("kind").to_physical(),
-        *([pl.col("code")] if plan.table == "event" else []),
-        *([pl.col("encounter").fill_null(-1)] if plan.any_stay else []),
-        *([pl.max_horizontal("recorded_at", time).to_physical().alias("known")] if known_only else []),
-        *(_value(name).alias(f"value {name}") for name in plan.values),
-        *(_key(name, time).alias(f"key {name}") for name in plan.keys if name != "code"),
-    )
-    arrays = {name: laid[name].to_numpy() for name in laid.columns if not name.startswith("value ")}
-    values = scratch.table("values", frame.height, len(plan.values))
-    for place, name in enumerate(plan.values):
-        _fill(values[:, place], laid[f"value {name}"])
-    keys = [arrays["code" if name == "code" else f"key {name}"] for name in plan.keys]
+    code = frame["code"].to_numpy() if plan.table == "event" else none
+    values = [_value(frame, name).cast(pl.Float64).rechunk() for name in plan.values]
+    keys = [code if name == "code" else _key(frame, name, time) for name in plan.keys]
     marks = np.zeros(frame.height if plan.conditions else 0, np.uint64)
     for place, (column, accepted) in enumerate(plan.conditions):
         met = _column(shard, frame, column).is_in(list(accepted)).fill_null(False).to_numpy()
         marks |= met.astype(np.uint64) << np.uint64(place)
+    since = none
+    if known_only:
+        since = frame.select(pl.max_horizontal("recorded_at", time).to_physical()).to_series().to_numpy()
     linked = known_only and any(column == "encounter_kind" for column, _ in plan.conditions)
     rows = Rows(
-        time=fixed(arrays["time"], np.int64),
-        kind=fixed(arrays["kind"], np.uint8),
-        code=fixed(arrays.get("code", none), np.int32),
+        time=fixed(frame[time].to_physical().to_numpy(), np.int64),
+        kind=fixed(frame["kind"].to_physical().to_numpy(), np.uint8),
+        code=fixed(code, np.int32),
         marks=fixed(marks, np.uint64),
-        values=fixed(values, np.float64),
+        values=tuple([_memory(v) for v in values] + [fixed(none, np.float64)] * (MOST_VALUES - len(values))),
+        known=fixed(_known(values, frame.height), np.uint8),
         keys=fixed(
             keys[0][None] if len(keys) == 1 else np.reshape(keys, (len(keys), frame.height)), np.int32
         ),
-        encounter=fixed(arrays.get("encounter", none), np.int32),
-        known=fixed(arrays.get("known", none), np.int64),
-        linked_known=fixed(_linked_known(shard, frame) if linked else none, np.int64),
+        encounter=fixed(frame["encounter"].fill_null(-1).to_numpy() if plan.any_stay else none, np.int32),
+        since=fixed(since, np.int64),
+        linked_since=fixed(_linked_since(shard, frame) if linked else none, np.int64),
     )
     return rows, int(rows.keys.max(initial=-1)) + 1
 
@@ -116,11 +104,48 @@ def lay_cases(cases: pl.DataFrame) -> Cases:
 
 def placed(laid: Cases, person: pl.Series, frame: pl.DataFrame) -> Cases:
     """Return the cases, of these persons, with the place of each one's rows in a table."""
-    # Both are sorted, so that the search goes on from where it was: cheaper than a pass over all rows.
-    persons, wanted = frame["person"].to_numpy(), person.to_numpy()
-    low = np.searchsorted(persons, wanted, "left")
-    high = np.searchsorted(persons, wanted, "right")
+    persons, wanted = fixed(frame["person"].to_numpy(), np.int32), fixed(person.to_numpy(), np.int32)
+    low, high = _places(persons, wanted)
     return laid._replace(low=fixed(low, np.int64), high=fixed(high, np.int64))
+
+
+@njit(nogil=True, cache=True)
+def _places(persons, wanted):  # type: ignore[no-untyped-def]
+    """Return where the rows of each wanted person begin and end.
+
+    Both are sorted as a rule, so that the search goes on from where it was, in steps that double: cheaper
+    than a pass over all rows, or a search among all of them for each case.
+    """
+    low, high = np.empty(wanted.size, np.int64), np.empty(wanted.size, np.int64)
+    at = 0
+    for i in range(wanted.size):
+        if i > 0 and wanted[i] == wanted[i - 1]:
+            low[i], high[i] = low[i - 1], high[i - 1]
+            continue
+        if i > 0 and wanted[i] < wanted[i - 1]:
+            at = 0
+        low[i] = _first_from(persons, at, wanted[i])
+        high[i] = _first_from(persons, low[i], wanted[i] + 1)
+        at = high[i]
+    return low, high
+
+
+@njit(inline="always")
+def _first_from(persons, at, person):  # type: ignore[no-untyped-def]
+    """Return the first row from a place on that is not of an earlier person."""
+    step, below = 1, at
+    while below < persons.size and persons[below] < person:
+        at = below + 1
+        below += step
+        step += step
+    above = min(below, persons.size)
+    while at < above:
+        middle = (at + above) >> 1
+        if persons[middle] < person:
+            at = middle + 1
+        else:
+            above = middle
+    return at
 
 
 def anchored(laid: Cases, anchor: str) -> Cases:
@@ -128,27 +153,49 @@ def anchored(laid: Cases, anchor: str) -> Cases:
     return laid._replace(anchor=laid.index_time if anchor == "index" else laid.admission)
 
 
-def _value(name: str) -> pl.Expr:
-    if name == "length_of_stay":
-        return (pl.col("end").dt.date() - pl.col("start").dt.date()).dt.total_days().cast(pl.Float64)
-    return pl.col(name).cast(pl.Float64).fill_null(float("nan"))  # faster than nulls to NumPy
+def some(cases: Cases, start: int, n: int) -> Cases:
+    """Return so many of the cases, from a place on."""
+    one_each = {name: getattr(cases, name)[start : start + n] for name in CASE_BY_CASE}
+    return cases._replace(**one_each, stay_start=cases.stay_start[start : start + n + 1])
 
 
-def _key(name: str, time: str) -> pl.Expr:
+def _value(frame: pl.DataFrame, name: str) -> pl.Series:
+    if name != "length_of_stay":
+        return frame[name]
+    days = pl.col("end").dt.date() - pl.col("start").dt.date()
+    return frame.select(days.dt.total_days()).to_series()
+
+
+def _memory(series: pl.Series) -> np.ndarray:
+    """Return the memory of a column of Float64 as it was read; what is null holds anything."""
+    stored = series.to_arrow()
+    return fixed(
+        np.frombuffer(stored.buffers()[1] or b"", np.float64)[stored.offset :][: len(stored)], np.float64
+    )
+
+
+def _known(columns: list[pl.Series], n_rows: int) -> np.ndarray:
+    """Return which values are known, a bit each, for each of the columns."""
+    bits = np.full((len(columns), (n_rows + 7) // 8), 255, np.uint8)
+    for place, column in enumerate(columns):
+        if column.null_count():
+            stored = column.to_arrow()
+            if stored.offset % 8:
+                bits[place] = np.packbits(column.is_not_null().to_numpy(), bitorder="little")
+            else:
+                bits[place] = np.frombuffer(stored.buffers()[0], np.uint8)[stored.offset // 8 :][
+                    : bits.shape[1]
+                ]
+    return bits
+
+
+def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:
     """Return small whole numbers that are equal where the key is, -1 where it is unknown."""
-    column = pl.col(time).dt.date() if name == "day" else pl.col(name)
-    return (column.rank("dense").cast(pl.Int32) - 1).fill_null(-1)
+    column = frame[time].dt.date() if name == "day" else frame[name]
+    return (column.rank("dense").cast(pl.Int32) - 1).fill_null(-1).to_numpy()
 
 
-def _fill(out: np.ndarray, series: pl.Series) -> None:
-    """Copy a series of pieces, as Parquet's row groups give it, once."""
-    start = 0
-    for piece in series.get_chunks():
-        out[start : start + len(piece)] = piece.to_numpy()
-        start += len(piece)
-
-
-def _linked_known(shard: Shard, frame: pl.DataFrame) -> np.ndarray:
+def _linked_since(shard: Shard, frame: pl.DataFrame) -> np.ndarray:
     """Return the instant from which the encounter that a row belongs to was known, 0 where it has none."""
     known = shard.encounter.select("encounter", known=pl.max_horizontal("recorded_at", "end"))
     linked = frame.select("encounter").join(known, on="encounter", how="left", maintain_order="left")

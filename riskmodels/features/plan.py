@@ -11,16 +11,15 @@ from riskmodels.errors import SpecError
 from riskmodels.features.facts import FACTS
 from riskmodels.features.feature_set import FeatureSet, Part
 from riskmodels.features.registering import functions_for
-from riskmodels.features.scratch import Scratch
 from riskmodels.features.sources import Encounters, Events, Source
+from riskmodels.features.table import is_whole
 from riskmodels.features.windows import AGGREGATIONS, Program
 from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS, STORED
 from riskmodels.terminology.grouper import normalize
 
-__all__ = ["KINDS", "WHOLE_NUMBERS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
+__all__ = ["KINDS", "Pass", "Plan", "TablePlan", "fixed", "make_plan"]
 
 TIMES = {"encounter": ("start", "end"), "event": ("time", "code")}
-WHOLE_NUMBERS = ("count", "any", "distinct")
 KINDS = {"encounter": ENCOUNTER_KINDS, "event": EVENT_KINDS}
 Condition = tuple[str, tuple[AnyValue, ...]]
 
@@ -61,7 +60,7 @@ class Plan:
     known_only : bool
         Whether only rows known before the index time count.
     parts : list
-        The look-back columns of the table, in the order of the kernel's output.
+        The look-back columns of the table, in the order of the kernel's output: whole numbers first.
     sparse_parts : list
         Those of the sparse matrix.
     tables : list of TablePlan
@@ -69,8 +68,6 @@ class Plan:
         What is read of a shard.
     packed : bool
         Whether columns of whole numbers are Int32.
-    scratch : Scratch
-        What threads lay shards out in.
     """
 
     feature_set: FeatureSet
@@ -81,7 +78,6 @@ class Plan:
     tables: list[TablePlan]
     reads: dict[str, set[str]]
     packed: bool = False
-    scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
 
 def make_plan(
@@ -100,7 +96,7 @@ def make_plan(
         Make columns of whole numbers Int32, as a file of features has them.
     """
     found = feature_set.parts()
-    parts = [part for part in found if not part.spec.sparse]
+    parts = sorted((part for part in found if not part.spec.sparse), key=is_whole, reverse=True)
     sparse_parts = [part for part in found if part.spec.sparse]
     codes = _Codes(feature_set, vocabulary)
     tables = []
@@ -217,7 +213,8 @@ def _pass(
         asked = part.spec.value
         value.append(-1 if keyed or asked is None else _place(plan.values, asked))
         key.append(_place(plan.keys, asked) if keyed else -1)
-    reach = [part.window.far for part in chosen]
+    climbs = [(parts[steps[0]].window.near, *(parts[n].window.far for n in steps)) for steps in ladders]
+    shared = list(dict.fromkeys(climbs))
     any_stay = any(part.window.stay for part in chosen)
     program = Program(
         by_kind_start=_starts(by_kind),
@@ -228,17 +225,18 @@ def _pass(
         slot_marks=fixed(slot_marks, np.uint64),
         slot_linked=fixed(slot_linked, np.bool_),
         slot_start=_starts(slots.values()),
-        near=fixed([part.window.near for part in chosen], np.int64),
-        reach=fixed(reach, np.int64),
+        ladder=fixed([shared.index(climb) for climb in climbs], np.uint32),
         with_stay=fixed([part.window.stay for part in chosen], np.bool_),
         how=fixed([AGGREGATIONS[part.spec.aggregation] for part in chosen], np.int8),
         value=fixed(value, np.int32),
         key=fixed(key, np.int32),
         seen=fixed(np.cumsum(distinct) - 1, np.int32),
         window_start=_starts(ladders),
-        far=fixed([parts[n].window.far for ladder in ladders for n in ladder], np.int64),
-        place=fixed([n for ladder in ladders for n in ladder], np.int32),
-        longest=2**62 if any_stay else max(reach),
+        place=fixed([n for ladder in ladders for n in ladder], np.uint32),
+        near=fixed([climb[0] for climb in shared], np.int64),
+        rung_start=_starts([climb[1:] for climb in shared]),
+        far=fixed([far for climb in shared for far in climb[1:]], np.int64),
+        longest=2**62 if any_stay else max(climb[-1] for climb in shared),
         any_stay=any_stay,
         any_after=any(part.window.is_after for part in chosen),
         only_known=known_only,

@@ -24,9 +24,11 @@ from numba.extending import overload
 
 from riskmodels.features.filling import begin, end, has_room, put
 
-__all__ = ["AGGREGATIONS", "BUILT_IN", "Cases", "Program", "Rows", "look_back"]
+__all__ = ["AGGREGATIONS", "BUILT_IN", "MOST_VALUES", "Cases", "Program", "Rows", "look_back"]
 
 WIDTH = 6
+MOST_VALUES = 4
+OUTSIDE = np.uint32(1 << 24)  # more than a ladder has rungs
 DAY = 86_400_000_000.0  # microseconds
 COUNT, ANY, SUM, MEAN, LAST, DAYS_SINCE, SLOPE = range(7)
 BUILT_IN = 7
@@ -49,11 +51,12 @@ class Rows(NamedTuple):
     kind: np.ndarray  # uint8
     code: np.ndarray  # int32; empty for encounters
     marks: np.ndarray  # uint64, one bit for each where-condition that the row meets
-    values: np.ndarray  # float64 (rows, values), NaN where unknown; those of a row share a cache line
+    values: tuple[np.ndarray, ...]  # float64, `MOST_VALUES` of them: the kernel is compiled for so many
+    known: np.ndarray  # uint8 (values, rows / 8), a bit for each value that is known, as in Arrow
     keys: np.ndarray  # int32 (keys, rows), -1 where unknown
     encounter: np.ndarray  # int32, -1 where the row belongs to none
-    known: np.ndarray  # int64, the instant from which the row was known
-    linked_known: np.ndarray  # int64, the instant from which the encounter it belongs to was known
+    since: np.ndarray  # int64, the instant from which the row was known
+    linked_since: np.ndarray  # int64, the instant from which the encounter it belongs to was known
 
 
 class Cases(NamedTuple):
@@ -72,9 +75,9 @@ class Program(NamedTuple):
     """Which columns take which rows.
 
     A slot asks for some rows; its measures aggregate them. A measure fills a column for each of its windows,
-    nearest first: the state it is in when the walk leaves a window is what that window holds, so that a row
-    is taken in once, however many windows it lies in. Windows that hold the stay's own rows are not
-    nested in time, and have a measure each.
+    nearest first: the state it is in after the last row of a window is what that window holds, so that a row
+    is taken in once, however many windows it lies in. Measures of the same windows share a ladder of them.
+    Windows that hold the stay's own rows are not nested in time, and have a measure each.
     """
 
     # Places are unsigned: Numba then leaves out the check for indices that count from the end.
@@ -86,16 +89,17 @@ class Program(NamedTuple):
     slot_marks: np.ndarray  # uint64 (slots): the conditions a slot asks for
     slot_linked: np.ndarray  # bool (slots): asks for the kind of the encounter that a row belongs to
     slot_start: np.ndarray  # uint32 (slots + 1): its measures
-    near: np.ndarray  # int64 (measures): its windows are [anchor - far, anchor - near)
-    reach: np.ndarray  # int64 (measures): the farthest far
+    ladder: np.ndarray  # uint32 (measures): the ladder of its windows
     with_stay: np.ndarray  # bool (measures): the index stay's own rows count too
     how: np.ndarray  # int8 (measures)
     value: np.ndarray  # int32 (measures): which of the values, -1 for none
     key: np.ndarray  # int32 (measures): which of the keys, -1 for none
     seen: np.ndarray  # int32 (measures): place among the measures that have a key
-    window_start: np.ndarray  # uint32 (measures + 1): its windows
-    far: np.ndarray  # int64 (windows)
-    place: np.ndarray  # int32 (windows): the row of `out` that is filled
+    window_start: np.ndarray  # uint32 (measures + 1): its windows, one for each rung of the ladder
+    place: np.ndarray  # uint32 (windows): the column of `out` that is filled
+    near: np.ndarray  # int64 (ladders): windows are [anchor - far, anchor - near)
+    rung_start: np.ndarray  # uint32 (ladders + 1): its rungs, nearest first
+    far: np.ndarray  # int64 (rungs)
     longest: int  # microseconds
     any_stay: bool
     any_after: bool  # a window begins at the anchor or later; it ends before the index time
@@ -185,6 +189,22 @@ def _take(how, state, age, value, others):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def _climb(rung, near, start, far, elapsed):  # type: ignore[no-untyped-def]
+    """Find the first window of each ladder that reaches back so far; beyond all where it begins later."""
+    for ladder in range(near.size):
+        first = start[ladder]
+        steps = np.uint32(0)
+        for window in range(first, start[ladder + 1]):
+            steps += elapsed > far[window]
+        rung[ladder] = steps if elapsed > near[ladder] else OUTSIDE
+
+
+@njit(inline="always")
+def _bit(bits, v, r):  # type: ignore[no-untyped-def]
+    return (bits[v, r >> 3] >> np.uint8(r & 7)) & np.uint8(1)
+
+
+@njit(inline="always")
 def _first_not_before(time, low, high, instant):  # type: ignore[no-untyped-def]
     while low < high:
         middle = (low + high) >> 1
@@ -211,15 +231,18 @@ def _belongs_to_stay(rows, cases, i, r):  # type: ignore[no-untyped-def]
 def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     """Fill `out` (columns, cases); a place that no row reaches keeps what it holds.
 
-    Where `out` is `Lists`, what is not 0 is added to them, until a case may no longer find room.
+    Where it is `Lists`, what is not 0 is added to them, until a case may no longer find room.
 
     Time: one binary search a case, and one step for each row in its longest window.
     """
+    first_value, second_value, third_value, fourth_value = rows.values
     n_measures = program.how.size
     state = np.zeros((n_measures, WIDTH))
-    window = np.zeros(n_measures, np.uint32)  # where the walk is: the nearest window it has not left
     started = np.zeros(n_measures, np.bool_)
-    touched = np.empty(n_measures, np.uint32)
+    touched = np.empty(n_measures + 1, np.uint32)
+    rung = np.empty(program.near.size, np.uint32)  # of each ladder, where the row stands
+    reached = np.zeros(program.place.size, np.bool_)  # whether a row stood at a window's rung
+    held = np.empty(program.place.size)  # what the measure held after the last of these
     seen = np.zeros((program.n_seen, program.n_keys), np.int32)  # the last case + 1 that met the key
     with_codes = program.by_code_start.size > 1
     with_marks = rows.marks.size > 0
@@ -237,7 +260,7 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
             elapsed = anchor - rows.time[r]
             if elapsed > program.longest:
                 break
-            if program.only_known and rows.known[r] >= cases.index_time[i]:
+            if program.only_known and rows.since[r] >= cases.index_time[i]:
                 continue
             own = program.any_stay and _belongs_to_stay(rows, cases, i, r)
             if rows.time[r] >= latest and not own:
@@ -250,6 +273,8 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
             if with_codes:
                 first_by_code = program.by_code_start[rows.code[r]]
                 n_slots += program.by_code_start[rows.code[r] + 1] - first_by_code
+            if n_slots > 0:
+                _climb(rung, program.near, program.rung_start, program.far, elapsed)
             for j in range(n_slots):
                 if j < n_by_kind:
                     slot = program.by_kind[first + j]
@@ -262,38 +287,50 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
                 if (
                     program.only_known
                     and program.slot_linked[slot]
-                    and rows.linked_known[r] >= cases.index_time[i]
+                    and rows.linked_since[r] >= cases.index_time[i]
                 ):
                     continue
                 for m in range(program.slot_start[slot], program.slot_start[slot + 1]):
-                    inside = program.near[m] < elapsed <= program.reach[m]
-                    if not (inside or (own and program.with_stay[m])):
-                        continue
+                    w = program.window_start[m] + rung[program.ladder[m]]
+                    if w >= program.window_start[m + 1]:
+                        if not (own and program.with_stay[m]):
+                            continue
+                        w = program.window_start[m]
                     value = 0.0
-                    if program.value[m] >= 0:
-                        value = rows.values[r, program.value[m]]
-                        if np.isnan(value):
+                    v = program.value[m]
+                    if v >= 0:
+                        if v == 0:
+                            value = first_value[r]
+                        elif v == 1:
+                            value = second_value[r]
+                        elif v == 2:
+                            value = third_value[r]
+                        else:
+                            value = fourth_value[r]
+                        if np.isnan(value) or not _bit(rows.known, v, r):
                             continue
                     if program.key[m] >= 0:
                         key = rows.keys[program.key[m], r]
                         if key < 0 or seen[program.seen[m], key] == i + 1:
                             continue
                         seen[program.seen[m], key] = i + 1
-                    if not started[m]:
-                        started[m] = True
-                        touched[n_touched] = m
-                        n_touched += 1
-                        state[m] = 0.0
-                        window[m] = program.window_start[m]
-                        while inside and elapsed > program.far[window[m]]:
-                            window[m] += 1
-                    while inside and elapsed > program.far[window[m]]:
-                        put(out, program.place[window[m]], i, state[m, 0])
-                        window[m] += 1
+                    touched[n_touched] = m
+                    n_touched += not started[m]
+                    started[m] = True
                     _take(program.how[m], state[m], age, value, program.others)
+                    held[w] = state[m, 0]
+                    reached[w] = True
         for j in range(n_touched):
             measure = touched[j]
             started[measure] = False
-            for w in range(window[measure], program.window_start[measure + 1]):
-                put(out, program.place[w], i, state[measure, 0])
+            state[measure] = 0.0
+            nearest = program.window_start[measure]
+            while not reached[nearest]:
+                nearest += 1
+            value = held[nearest]
+            for w in range(nearest, program.window_start[measure + 1]):
+                if reached[w]:
+                    value = held[w]
+                    reached[w] = False
+                put(out, program.place[w], i, value)
         end(out, i)

@@ -6,6 +6,7 @@ missing, and ends with the same bytes.
 """
 
 import hashlib
+import json
 import logging
 import math
 import os
@@ -28,10 +29,11 @@ from riskmodels.engines import Engine, Tables
 from riskmodels.engines.job import LOCK, JobFolder
 from riskmodels.features.build import FeatureFrame, build_shard_features, empty_features, split_cases
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
-from riskmodels.features.plan import WHOLE_NUMBERS, Plan, make_plan
+from riskmodels.features.plan import Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import COLUMNS, VALUES, as_lists
 from riskmodels.features.stored import description
+from riskmodels.features.table import WHOLE_NUMBERS
 from riskmodels.files import PARTIAL, atomic_file
 from riskmodels.history import History
 from riskmodels.progress import track
@@ -40,7 +42,7 @@ __all__ = ["write_features"]
 
 logger = logging.getLogger(__name__)
 
-ROWS_PER_GROUP = 32_768
+ROWS_PER_GROUP = 16_384
 SECONDS_TO_LOSE = 2.0  # of work that is sooner done again than put by
 
 
@@ -57,9 +59,9 @@ def write_features(
 ) -> list[FeatureColumn]:
     """Build the features of index cases and write them to a Parquet file, whole or not at all.
 
-    Memory holds `threads` shards and their features, however many shards there are. What is done after the
-    first two seconds is kept in the folder ``PATH.parts`` until the file is there: a run that was killed goes
-    on where it was, unless the history, the cases or the features are others by now.
+    Memory holds `threads` shards, and the features of a few more, however many shards there are. What is
+    done after the first two seconds is kept in the folder ``PATH.parts`` until the file is there: a run that
+    was killed goes on where it was, unless the history, the cases or the features are others by now.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def write_features(
         "history": history.fingerprint,
         "as_of": str(history.as_of),
         "cases": _digest(cases),
-        "features": feature_set.to_dict(),
+        "features": hashlib.sha256(json.dumps(feature_set.to_dict()).encode()).hexdigest(),
         "known_only": known_only,
         "keep": list(keep),
         "riskmodels_version": __version__,
@@ -175,6 +177,7 @@ class _ShardRows:
 
     def rows(self, number: int, cases: pl.DataFrame, since: float = -math.inf) -> pl.DataFrame:
         """Return the rows of a shard, from the folder or else from its history; `since` when work goes on."""
+        cases = cases.sort("person", "index_time", maintain_order=True)
         there = self.folder.read(number)
         if there is not None and there.height == cases.height:
             return there
@@ -214,7 +217,7 @@ def _rows(
         try:
             for number in track(sorted(groups), "Building features"):
                 waiting.append(pool.submit(work.rows, number, groups[number], started))
-                if len(waiting) > threads:
+                if len(waiting) > 2 * threads:  # so many that none waits for what is written
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -243,18 +246,20 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
         column_encoding=packed,
         compression=compression,
     ) as writer:
-        waiting: list[pl.DataFrame] = []
-        for frame in frames:
-            waiting.append(frame)
-            if sum(part.height for part in waiting) >= ROWS_PER_GROUP:
-                writer.write_table(
-                    pa.Table.from_arrays(pl.concat(waiting).to_arrow().columns, schema=writer.schema)
-                )
-                waiting.clear()
-        if waiting:
-            writer.write_table(
-                pa.Table.from_arrays(pl.concat(waiting).to_arrow().columns, schema=writer.schema)
-            )
+        for group in _groups(frames):
+            writer.write_table(pa.Table.from_arrays(group.to_arrow().columns, schema=writer.schema))
+
+
+def _groups(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of so many shards together as make a group of the file."""
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if sum(part.height for part in waiting) >= ROWS_PER_GROUP:
+            yield pl.concat(waiting, rechunk=False)
+            waiting = []
+    if waiting:
+        yield pl.concat(waiting, rechunk=False)
 
 
 def _digest(cases: pl.DataFrame) -> str:

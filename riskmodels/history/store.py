@@ -250,9 +250,7 @@ def default_shards(events: int, persons: int) -> int:
 
 def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
     # One piece for a shard of the default size: readers then need not put its columns together.
-    frame.write_parquet(
-        path, compression="zstd", compression_level=1, statistics=False, row_group_size=ROWS_PER_GROUP
-    )
+    frame.write_parquet(path, compression="lz4", statistics=False, row_group_size=ROWS_PER_GROUP)
 
 
 def _say_what_was_odd(manifest: Manifest) -> None:

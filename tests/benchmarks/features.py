@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 KINDS = {"ip": "inpatient", "ed": "emergency", "op": "outpatient"}
@@ -164,13 +165,17 @@ def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
     opened = open_history(history)
     # By number, not by a text of it: the reference's index dates are joined by number too.
     persons = pl.scan_parquet(history / "shard=*" / "person.parquet", hive_partitioning=False)
-    pid = pl.col("person_id").cast(pl.Int64).alias("pid")
+    known = persons.select("person", pid=pl.col("person_id").cast(pl.Int64)).collect()
+    numbers = np.full(known["pid"].max() + 1, -1, np.int32)
+    numbers[known["pid"].to_numpy()] = known["person"].to_numpy()
+    dates = pl.read_parquet(data / "idx.parquet")
     at = pl.col("index_date").cast(pl.Datetime("us"))
-    cases = (
-        pl.read_parquet(data / "idx.parquet")
-        .join(persons.select("person", pid).collect(), on="pid")
-        .select("index_id", "person", index_time=at, admission_time=at)
-        .with_columns(stay_encounters=pl.lit([], pl.List(pl.Int32)))
+    cases = dates.select(
+        "index_id",
+        person=pl.Series(numbers[dates["pid"].to_numpy()]),
+        index_time=at,
+        admission_time=at,
+        stay_encounters=pl.lit([], pl.List(pl.Int32)),
     )
     write_features(opened, cases, features, out)
     seconds, processor = time.perf_counter() - compiled, time.process_time() - before

@@ -122,6 +122,20 @@ def test_the_file_says_what_its_columns_are(history, index_cases, whole, tmp_pat
     assert read.sparse_columns[0].group == load_grouper("elixhauser").groups[0]
 
 
+def test_rows_are_by_shard_patient_and_time_however_the_cases_came(history, index_cases, whole, tmp_path):
+    """Shuffled index cases give the same bytes."""
+    write_features(
+        history,
+        index_cases.sample(fraction=1.0, shuffle=True, seed=1),
+        FEATURES,
+        tmp_path / "F.parquet",
+        keep=["label"],
+    )
+    assert (tmp_path / "F.parquet").read_bytes() == whole
+    wanted = index_cases.sort(pl.col("person") % SHARDS, "person", "index_time")["index_id"]
+    assert read_features(tmp_path / "F.parquet").frame["index_id"].equals(wanted)
+
+
 def test_other_readers_find_the_sparse_columns_as_lists(whole, tmp_path):
     """In the file a row has the numbers of its columns and their values; exploded, they are the long form."""
     path = tmp_path / "F.parquet"
