@@ -1,19 +1,23 @@
 """A Dask cluster whose workers each keep one part, and that says so when one of them is lost."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
 
-from riskmodels.errors import RiskModelsError, SpecError
-from riskmodels.learning.dask_parts import free_port, grow, sample_of, versions_of
+from riskmodels.errors import DataError, RiskModelsError, SpecError
+from riskmodels.learning.dask_parts import free_place, grow, sample_of, size_of, versions_of
 
 __all__ = ["Cluster", "open_cluster"]
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 10
@@ -32,7 +36,10 @@ class Cluster:
     """
 
     def __init__(self, client: Any) -> None:
+        from distributed import Lock
+
         self.client = client
+        self.turn = Lock("riskmodels", scheduler_rpc=client.scheduler, loop=client.loop)
         threads: dict[str, int] = client.ncores()
         self.workers = sorted(threads)
         self.threads = [threads[worker] for worker in self.workers]
@@ -48,6 +55,18 @@ class Cluster:
                         f"this process has {name} {here} and the worker {worker} has {there}\n"
                         "Fix: install the same version on every worker"
                     )
+
+    def check_file(self, path: Path) -> None:
+        """Refuse a file that a worker does not see as this process does."""
+        here = size_of(path)
+        for worker, there in zip(self.workers, self.each(size_of, [path] * len(self.workers)), strict=True):
+            if there != here:
+                problem = "cannot read it" if there is None else "finds another file there"
+                raise DataError(
+                    f"the worker {worker} {problem}",
+                    file=path,
+                    fix="keep it on a file system that all workers share, under the same path",
+                )
 
     def send(self, values: Sequence[np.ndarray]) -> list[Any]:
         """Return what stands for one array for each worker among the arguments of `each` and `place`."""
@@ -68,28 +87,31 @@ class Cluster:
     def each(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
         """Run a function on every worker with the arguments of its number; return the results."""
         futures = self.place(function, *arguments)
-        return list(self.watched(lambda: self.client.gather(futures)))
+        return list(self.watched(lambda: self.client.gather(futures), lambda: self.client.cancel(futures)))
 
-    def watched(self, work: Callable[[], Any]) -> Any:
-        """Return what `work` returns; raise as soon as a worker is lost that it waits for."""
+    def watched(self, work: Callable[[], Any], give_up: Callable[[], Any]) -> Any:
+        """Return what `work` returns; raise, and give up, as soon as a worker is lost that it waits for."""
         with ThreadPoolExecutor(1) as pool:
             future = pool.submit(work)
-            while True:
-                try:
-                    return future.result(SECONDS_BETWEEN_LOOKS)
-                except NotYet:
-                    lost = sorted(set(self.workers) - set(self.client.ncores()))
-                except Exception as error:
-                    lost = sorted(set(self.workers) - set(self.client.ncores()))
-                    if not lost:
+            try:
+                while True:
+                    try:
+                        return future.result(SECONDS_BETWEEN_LOOKS)
+                    except NotYet:
+                        self._refuse_loss()
+                    except Exception as error:
+                        self._refuse_loss()
                         raise _explained(error) from error
-                if lost:
-                    self.client.close(SECONDS_TO_ANSWER)  # so that nothing waits for what it held
-                    future.exception()
-                    raise RiskModelsError(
-                        f"training stopped: the Dask worker {lost[0]} was lost, and its part of the rows\n"
-                        "Fix: see its log (most often its memory was full: use more workers), and start again"
-                    )
+            finally:
+                if not future.done():  # a worker is lost, or the user has stopped the fit
+                    give_up()
+
+    def _refuse_loss(self) -> None:
+        if lost := sorted(set(self.workers) - set(self.client.ncores())):
+            raise RiskModelsError(
+                f"training stopped: the Dask worker {lost[0]} was lost, and its part of the rows\n"
+                "Fix: see its log (most often its memory was full: use more workers), and start again"
+            )
 
     def boost(
         self,
@@ -111,12 +133,24 @@ class Cluster:
         seeds = [params["seed"] + i for i in range(n)]
         sample = self.client.scatter(_stacked(self.each(sample_of, designs, shares, seeds)), broadcast=True)
         hosts = [str(urlparse(worker).hostname) for worker in self.workers]
-        ports = self.each(free_port, hosts)
-        machines = [f"{host}:{port}" for host, port in zip(hosts, ports, strict=True)]
         same = [[value] * n for value in (params, names, categorical, rounds)]
-        grown = self.each(grow, designs, [sample] * n, [machines] * n, range(n), self.threads, *same)
+        with self._alone():
+            machines = self.each(free_place, hosts)
+            grown = self.each(grow, designs, [sample] * n, [machines] * n, range(n), self.threads, *same)
         # Addresses and ports of this run are no part of a model.
         return NETWORK.sub("", grown[0])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no other training grow trees: tasks that wait for each other would stand in two orders."""
+        if not self.turn.acquire(timeout=SECONDS_BETWEEN_LOOKS):
+            logger.info("waiting for another training on the cluster")
+            self.watched(self.turn.acquire, self.client.close)
+        try:
+            yield
+        finally:
+            if self.client.status == "running":  # else it ends by itself
+                self.turn.release()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A part stays where it was read. What travels are levels, counts, margins, trees,
 and a sample of encoded rows from which all workers take the same bins.
 """
 
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from riskmodels import __version__
+from riskmodels.errors import SpecError
 from riskmodels.learning.boosting import booster_text, margins, plain_names, read_booster
 from riskmodels.learning.encoding import TableEncoder
 from riskmodels.learning.frames import as_category, is_category
@@ -31,13 +33,14 @@ __all__ = [
     "counts_of",
     "design_of",
     "encoded_of",
-    "free_port",
+    "free_place",
     "grow",
     "leaves_of",
     "levels_of",
     "losses_of",
     "margins_of",
     "sample_of",
+    "size_of",
     "versions_of",
 ]
 
@@ -100,6 +103,15 @@ class Design:
 def versions_of() -> tuple[str, str]:
     """Return the versions of riskmodels and of LightGBM here."""
     return __version__, metadata.version("lightgbm")
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file as this machine sees it; None where it cannot read it."""
+    try:
+        with path.open("rb") as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError:
+        return None
 
 
 def levels_of(
@@ -168,11 +180,18 @@ def sample_of(design: Design, rows: int, seed: int) -> Any:
     return design.matrix[np.sort(np.random.default_rng(seed).choice(n, rows, replace=False))]
 
 
-def free_port(host: str) -> int:
-    """Return a port of this machine that nothing listens at."""
-    with socket.socket() as free:
-        free.bind((host, 0))
-        return int(free.getsockname()[1])
+def free_place(host: str) -> str:
+    """Return ``address:port`` of this machine where nothing listens, as LightGBM takes it: by number."""
+    try:
+        address = socket.gethostbyname(host)
+        with socket.socket() as free:
+            free.bind((address, 0))
+            return f"{address}:{free.getsockname()[1]}"
+    except OSError as error:
+        raise SpecError(
+            f"{host} is no IPv4 address of this worker ({error.strerror}), and LightGBM takes no other\n"
+            "Fix: start the workers with --host and such an address"
+        ) from error
 
 
 def grow(
@@ -204,6 +223,8 @@ def grow(
     """
     import lightgbm as lgb
 
+    from riskmodels.learning.dask_watch import cut_when_unwanted
+
     params = {**params, "tree_learner": "data", "pre_partition": True, "num_threads": threads}
     bins = lgb.Dataset(
         sample,
@@ -218,14 +239,15 @@ def grow(
         "local_listen_port": int(machines[number].rpartition(":")[2]),
         "time_out": MINUTES_TO_CONNECT,
     }
-    booster = lgb.Booster({**params, **network}, data)
-    try:
-        for _ in range(rounds):
-            if booster.update():
-                break
-        return booster_text(booster) if number == 0 else None
-    finally:
-        booster.free_network()
+    with cut_when_unwanted({int(machine.rpartition(":")[2]) for machine in machines}):
+        booster = lgb.Booster({**params, **network}, data)
+        try:
+            for _ in range(rounds):
+                if booster.update():
+                    break
+        finally:
+            booster.free_network()
+    return booster_text(booster) if number == 0 else None
 
 
 def leaves_of(booster: str, design: Design) -> list[np.ndarray]:

@@ -80,6 +80,7 @@ def fit_on_cluster(
         raise FitError("there is no column but sparse ones", file=path, fix="add one, such as age")
     read = Columns(tuple(column.name for column in columns), tuple(sparse_columns), label)
     with open_cluster(client) as cluster:
+        cluster.check_file(Path(path).absolute())
         rows = read_rows(Path(path), read, patient, use, len(cluster.workers))
         outcomes = read_outcomes(model, rows.y.astype(np.int8), rows.patients, columns, sparse_columns)
         logger.info("%d rows on %d workers", len(rows.y), len(cluster.workers))

@@ -1,10 +1,11 @@
 """A model that two workers of a Dask cluster fit together; skipped where Dask is absent."""
 
 import os
+import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def auroc(model: RiskModel, seed: int, tmp_path: Path) -> float:
 @pytest.mark.parametrize("folds", [None, 3], ids=["one split", "rotating"])
 def test_the_trees_of_one_node(cluster: Any, rows: Path, folds: int | None, sparse: bool) -> None:
     """Where no rows are drawn and no leaf is too small, all of the model is that of a fit here."""
-    parameters = {**PARAMETERS, "folds": folds, "subsample": 1.0, "min_child_samples": 1, "num_leaves": 4}
+    exact = {"subsample": 1.0, "min_child_samples": 1, "num_leaves": 4}
+    parameters = {**PARAMETERS, **exact, "folds": folds, "n_estimators": 60, "early_stopping_rounds": 5}
     there = fit_on_cluster(
         RiskModel(**parameters),
         cluster.scheduler_address,
@@ -149,46 +151,152 @@ def test_one_class_on_a_worker(cluster: Any, tmp_path: Path) -> None:
     assert model.predict_proba(frame.select(NAMES))[:, 1].mean() == pytest.approx(rate, abs=0.02)
 
 
+def change(path: Path, *columns: pl.Expr, n: int = 600, **named: pl.Expr) -> Path:
+    """Write rows with some columns changed."""
+    write_rows(path, n).with_columns(*columns, **named).write_parquet(path)
+    return path
+
+
 CHANGES = {
     "unobserved": (pl.when(pl.col("label") == 0).then("label").alias("label"), "outcomes are missing"),
     "scattered": (pl.col("person_id").shuffle(seed=0), "do not stand together"),
     "one class": (pl.lit(0).alias("label"), "one class"),
+    "a third class": (pl.lit(2).alias("label"), "neither 0 nor 1"),
+    "no such column": (pl.col("ward"), "visits: the column is missing"),
+    "no patient": (pl.when(pl.int_range(pl.len()) > 9).then("person_id").alias("person_id"), "no patient"),
 }
 
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_refused(cluster: Any, tmp_path: Path, case: str) -> None:
     """Rows that cannot be learned from are named before anything is sent."""
-    change, said = CHANGES[case]
-    write_rows(tmp_path / "good.parquet", 600).with_columns(change).write_parquet(tmp_path / "bad.parquet")
+    changed, said = CHANGES[case]
+    path = change(tmp_path / "rows.parquet", changed)
+    if case == "no such column":
+        pl.read_parquet(path).drop("visits").write_parquet(path)
     with pytest.raises(DataError, match=said):
-        fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, tmp_path / "bad.parquet", COLUMNS)
+        fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, path, COLUMNS)
 
 
-def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, rows: Path) -> None:
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [([0, 1], r"1 patients to learn from and the cluster 2 workers"), ([0, 2], "each of fit, stop")],
+    ids=["more workers than patients", "a patient for each worker"],
+)
+def test_too_few_patients(cluster: Any, tmp_path: Path, use: list[int], said: str) -> None:
+    """Each part needs a patient, and each set of patients one with the outcome and one without."""
+    path = change(tmp_path / "rows.parquet", (pl.int_range(pl.len()) % 2).alias("label"))
+    chosen = np.zeros(600, dtype=bool)
+    chosen[use] = True
+    if len({0, 1} & set(use)) < 2:
+        chosen[1] = True
+    with pytest.raises((SpecError, DataError), match=said):
+        fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, path, COLUMNS, use=chosen)
+
+
+def test_constant_columns(cluster: Any, tmp_path: Path) -> None:
+    """Where no column tells rows apart, the risk is the rate of the outcome, as it is here."""
+    path = change(tmp_path / "rows.parquet", age=pl.lit(70.0), visits=pl.lit(1), ward=pl.lit("a"), n=2000)
+    columns = COLUMNS[:3]
+    model = fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, path, columns)
+    frame = pl.read_parquet(path)
+    features = frame.select(NAMES[:3])
+    here = RiskModel(**PARAMETERS).fit(features, frame["label"], groups=frame["person_id"])
+    risk = model.predict_proba(features)[:, 1]
+    assert risk == pytest.approx(here.predict_proba(features)[:, 1])
+    assert risk.std() == 0
+
+
+def test_one_patient_with_most_rows(cluster: Any, tmp_path: Path) -> None:
+    """Parts are cut between patients: none is empty, however the rows are spread."""
+    many = pl.when(pl.int_range(pl.len()) < 1990).then(pl.lit("P")).otherwise("person_id").alias("person_id")
+    path = change(tmp_path / "rows.parquet", many, n=2000)
+    model = RiskModel(
+        **PARAMETERS | {"validation_fraction": 0.0, "calibration_fraction": 0.0}, calibration=None
+    )
+    fit_on_cluster(model, cluster.scheduler_address, path, COLUMNS)
+    assert model.n_training_ == {"rows": 2000, "patients": 6}
+
+
+def test_a_file_that_workers_do_not_see(cluster: Any, rows: Path) -> None:
+    """The path is that of an open file of this process, which no other has."""
+    with rows.open("rb") as held:
+        path = Path(f"/proc/self/fd/{held.fileno()}")
+        if not path.is_file():
+            pytest.skip("needs /proc, which only Linux has")
+        with pytest.raises(DataError, match=rf"{path}: the worker tcp\S* (cannot read it|finds another)"):
+            fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, path, COLUMNS)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:99999", "no such scheme://x"])
+def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, rows: Path, address: str) -> None:
     """An address at which nothing listens is named."""
     monkeypatch.setattr(dask_cluster, "SECONDS_TO_ANSWER", 1)
-    with pytest.raises(SpecError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9\b"):
-        fit_on_cluster(RiskModel(**PARAMETERS), "tcp://127.0.0.1:9", rows, COLUMNS)
+    with pytest.raises(SpecError, match=f"no Dask scheduler answers at {re.escape(address)}"):
+        fit_on_cluster(RiskModel(**PARAMETERS), address, rows, COLUMNS)
+
+
+def test_no_worker(rows: Path) -> None:
+    options = {"n_workers": 0, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**options) as empty, pytest.raises(SpecError, match="has no worker"):
+        fit_on_cluster(RiskModel(**PARAMETERS), empty.scheduler_address, rows, COLUMNS)
+
+
+ENDLESS = {**PARAMETERS, "n_estimators": 100_000, "validation_fraction": 0.0}
+
+
+def when_busy(client: Any, act: Callable[[], object]) -> threading.Thread:
+    """Do something once the workers have grown trees for a while."""
+
+    def wait() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if any("grow" in key for keys in client.processing().values() for key in keys):
+                break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_a_fit_that_is_stopped_leaves_the_workers_free(cluster: Any, rows: Path) -> None:
+    """Ctrl-C ends the fit here and on the workers, which then fit the next model."""
+    with distributed.Client(cluster, set_as_default=False) as client:
+        stopper = when_busy(client, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            fit_on_cluster(RiskModel(**ENDLESS), cluster.scheduler_address, rows, COLUMNS)
+        stopper.join()
+    began = time.monotonic()
+    fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, rows, COLUMNS)
+    assert time.monotonic() - began < 20
+
+
+def test_two_fits_at_once(cluster: Any, rows: Path, fitted: RiskModel) -> None:
+    """They take turns, and each is what it would be alone."""
+    models = [RiskModel(**PARAMETERS) for _ in range(2)]
+    threads = [
+        threading.Thread(target=fit_on_cluster, args=(model, cluster.scheduler_address, rows, COLUMNS))
+        for model in models
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    texts = {booster_text(model.boosters_[0]) for model in (fitted, *models)}
+    assert len(texts) == 1
 
 
 def test_a_worker_is_lost(cluster: Any, rows: Path) -> None:
     """A killed worker ends the fit with its name, and the cluster can be used again."""
-    parameters = {**PARAMETERS, "n_estimators": 100_000, "validation_fraction": 0.0}
     with distributed.Client(cluster, set_as_default=False) as client:
         victims = client.run(os.getpid)
         address = sorted(victims)[1]
-
-        def kill() -> None:
-            busy = time.monotonic() + 30
-            while not any(client.processing().values()) and time.monotonic() < busy:
-                time.sleep(0.2)
-            time.sleep(1.0)
-            os.kill(victims[address], signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
+        killer = when_busy(client, lambda: os.kill(victims[address], signal.SIGKILL))
         with pytest.raises(RiskModelsError, match=f"the Dask worker {address} was lost"):
-            fit_on_cluster(RiskModel(**parameters), cluster.scheduler_address, rows, COLUMNS)
+            fit_on_cluster(RiskModel(**ENDLESS), cluster.scheduler_address, rows, COLUMNS)
         killer.join()
         client.wait_for_workers(2, timeout=30)
+    fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, rows, COLUMNS)
