@@ -24,7 +24,8 @@ __all__ = ["FittedCost", "at_their_years", "fit_cost"]
 
 logger = logging.getLogger(__name__)
 
-METHOD = "tweedie"
+# A year's own diagnoses add up: a log link multiplies them, and a few persons come out far too dear.
+METHODS = {"prospective": "tweedie", "concurrent": "squared"}
 HCC, DEMOGRAPHICS = "HCC score", "Demographics"
 MONTHS = 12
 DAYS = 365
@@ -108,7 +109,8 @@ def fit_cost(
         **history_parameters(int(learn.sum())),
         **plan.parameters,
     }
-    methods = list(dict.fromkeys([settings.pop("method", METHOD), *rivals]))
+    timing = "concurrent" if concurrent else "prospective"
+    methods = list(dict.fromkeys([settings.pop("method", METHODS[timing]), *rivals]))
     models: dict[str, CostModel] = {}
     for method in methods:
         models[f"LightGBM ({method})"] = CostModel(**{**settings, "method": method}).fit(
@@ -130,7 +132,6 @@ def fit_cost(
     }
     comparison = compare_costs(cost[hold], expected, persons.to_numpy(), **options)
     untruncated = compare_costs(full[hold], expected, persons.to_numpy(), **options)
-    timing = "concurrent" if concurrent else "prospective"
     evaluation = comparison.evaluation(name, timing=timing)
     some = held.sample(min(EXPLAINED_ROWS, held.height), seed=plan.seed)
     labels = {column.name: column.label for column in features.columns}

@@ -101,14 +101,15 @@ def train_cost(
     history : path or History
         What to learn from.
     plan, config : TrainingPlan or path of a model.yaml, optional
-        How; `parameters` are those of `riskmodels.learning.CostModel`. By default features of role ``adjust``
-        alone are used: what is expected of a provider's patients may not rest on what the provider controls.
+        How; `parameters` are those of `riskmodels.learning.CostModel`, the method ``tweedie`` by default. By
+        default features of role ``adjust`` alone are used: what is expected of a provider's patients may not
+        rest on what the provider controls.
     as_of, seed, tracking_uri, out, promote, features, engine
         As in `riskmodels.pipeline.train`.
     concurrent : bool
         Expect a year's cost from the same year's diagnoses, not from those of the year before. Only features
-        of role ``adjust`` are used then: others would hold the cost itself. By default the model goes under
-        the task's name and ``-concurrent``.
+        of role ``adjust`` are used then: others would hold the cost itself. By default the method is
+        ``squared``, and the model goes under the task's name and ``-concurrent``.
     rivals : sequence of {"tweedie", "two-part", "squared"}
         Further methods of `CostModel` to compare with, which take as long again.
 
