@@ -60,7 +60,7 @@ class _ShardPeople:
     told: bool
 
     def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
-        shard = self.history.shard(number)
+        shard = self.history.shard(number, ("person", "coverage"))
         begin, end = date(self.performance_year, 1, 1), date(self.performance_year, 12, 31)
         plan = pl.col("payer").str.to_lowercase().is_in(HEALTH_PLANS).fill_null(False)
 

@@ -169,12 +169,10 @@ def attribute(
     people = assignable_people(history, first, last, performance_year, engine=engine)
     if enrolled:
         able = people.filter("by_claims").select("person_id")
-        before = by_claims.height
+        unable = by_claims.height
         by_claims = by_claims.join(able, on="person_id", how="semi")
-        logger.info(
-            "%s patients with a plurality were not enrolled as 42 CFR 425.401 asks",
-            few(before - by_claims.height),
-        )
+        if unable := unable - by_claims.height:
+            logger.info("left out as not enrolled, 42 CFR 425.401: %s with a plurality", few(unable))
     if designations is None:
         return by_claims.sort("person_id")
     aligned = align(

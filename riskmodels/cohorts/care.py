@@ -124,7 +124,7 @@ class _ShardServices:
     teaching_hospitals: tuple[str, ...]
 
     def __call__(self, number: int, rows: pl.DataFrame | None) -> Tables:
-        shard = self.history.shard(number)
+        shard = self.history.shard(number, ("person", "encounter", "event"))
         chosen = shard.encounter.filter(pl.col(self.provider).is_not_null())
         if self.services == "office":
             chosen = chosen.filter(pl.col("kind") == "office")

@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -191,6 +192,78 @@ def test_the_third_step(inside: list, earlier: list, wanted: tuple | None) -> No
     assert told == ([] if wanted is None else [wanted])
     if wanted is not None and wanted[1] == 3:
         assert plurality(services(*inside), "person_id").is_empty()
+
+
+def in_loops(inside: list, earlier: list, accountable: set[str]) -> tuple[str, int, float] | None:
+    """Say who answers for a patient, by the words of 425.402(b) alone."""
+    entities = sorted({entity for entity, *_ in [*inside, *earlier]})
+
+    def spent(rows: list, entity: str, kinds: tuple[str, ...]) -> float:
+        return round(sum(charge for who, kind, charge, _ in rows if who == entity and kind in kinds), 2)
+
+    def had(rows: list, entity: str | None, kinds: tuple[str, ...]) -> bool:
+        return any(kind in kinds and entity in (who, None) for who, kind, *_ in rows)
+
+    def latest(rows: list, entity: str, kinds: tuple[str, ...]) -> date:
+        return max((day for who, kind, _, day in rows if who == entity and kind in kinds), default=date.min)
+
+    def most(rows: list, kinds: tuple[str, ...]) -> str | None:
+        ranked = [
+            (
+                -spent(rows, entity, kinds),
+                latest(rows, entity, (PCP, NURSE)),
+                latest(rows, entity, (EXPERT,)),
+                entity,
+            )
+            for entity in entities
+            if had(rows, entity, kinds)
+        ]
+        ranked.sort(key=lambda row: (row[0], -row[1].toordinal(), -row[2].toordinal(), row[3]))
+        return ranked[0][3] if ranked else None
+
+    kinds = (PCP, NURSE) if had(inside, None, (PCP, NURSE)) else (EXPERT,)
+    first = most(inside, kinds)
+    if first in accountable and had(inside, first, (PCP, EXPERT)):
+        return first, 1 if PCP in kinds else 2, spent(inside, first, kinds)
+    both = [*inside, *earlier]
+    third = most(both, (PCP, NURSE, EXPERT))
+    if (
+        third in accountable
+        and not had(inside, third, (PCP, EXPERT))
+        and had(inside, third, (NURSE,))
+        and had(both, third, (PCP, EXPERT))
+    ):
+        return third, 3, spent(both, third, (PCP, NURSE, EXPERT))
+    return None
+
+
+def test_plain_loops_say_the_same() -> None:
+    """2,000 random patients, with ties, and one of three providers who is no ACO."""
+    draw = np.random.default_rng(425_402)
+    rows: dict[str, list] = {"inside": [], "earlier": []}
+    wanted: dict[str, tuple[str, int, float]] = {}
+    for number in range(2_000):
+        own: dict[str, list] = {}
+        for part, year in (("inside", 2025), ("earlier", 2024)):
+            own[part] = [
+                (
+                    str(draw.choice(["A", "B", "TIN"])),
+                    str(draw.choice([PCP, NURSE, NURSE, EXPERT])),
+                    float(draw.integers(1, 4)) * 10.1,
+                    date(year, 1, int(draw.integers(1, 4))),
+                )
+                for _ in range(draw.integers(0, 5))
+            ]
+            rows[part] += [(f"P{number:04d}", *row) for row in own[part]]
+        if (told := in_loops(own["inside"], own["earlier"], {"A", "B"})) is not None:
+            wanted[f"P{number:04d}"] = told
+    names = ["person_id", "entity", "clinician", "charge", "day"]
+    frames = {part: pl.DataFrame(found, schema=names, orient="row") for part, found in rows.items()}
+    found = plurality(frames["inside"], "person_id", earlier=frames["earlier"], accountable=["A", "B"])
+    assert {
+        row[0]: row[1:] for row in found.select("person_id", ATTRIBUTED, "step", "charges").rows()
+    } == wanted
+    assert set(found["step"]) == {1, 2, 3}
 
 
 def test_only_those_who_are_accountable_get_patients() -> None:
