@@ -150,7 +150,7 @@ def score(
 @click.argument("run")
 @click.option("--out", type=PATH, required=True, help="FILE.html: one page, no network needed.")
 @click.option("--benchmark", type=PATH, help="What `riskmodels benchmark` wrote.")
-@click.option("--payment", type=PATH, help="What `riskmodels pay` wrote.")
+@click.option("--payment", type=PATH, help="What `riskmodels pay hrrp` wrote.")
 @tracking_option
 def report(
     run: str, out: Path, benchmark: Path | None, payment: Path | None, tracking_uri: str | None

@@ -33,11 +33,20 @@ def report(
         The HTML file.
     benchmark, payment : path, optional
         What `riskmodels benchmark` and `riskmodels pay` wrote.
+
+    Raises
+    ------
+    DataError
+        `out` is no HTML file, or `benchmark` or `payment` lacks a column.
+    RegistryError
+        There is no such run, or it holds no evaluation.
     """
     from riskmodels.benchmarks import read_benchmark
     from riskmodels.learning.registry import fetch_run
     from riskmodels.reports import write_report
 
+    if Path(out).suffix not in (".html", ".htm"):
+        raise DataError("a report is a page", file=out, fix="end it in .html")
     with tempfile.TemporaryDirectory() as folder:
         files = fetch_run(run, folder, tracking_uri)
         if missing := [name for name in (SUMMARY, EVALUATION) if name not in files]:
@@ -85,6 +94,12 @@ def _payment(path: Path) -> tuple[pl.DataFrame, dict[str, Any] | None]:
     else:
         first = pl.read_csv(path, n_rows=0).columns[0]
         frame = pl.read_csv(path, schema_overrides={first: pl.String}, infer_schema_length=None)
+    if "payment_adjustment_factor" not in frame.columns:
+        raise DataError(
+            "a report shows what hospitals are paid under HRRP, and this file has no adjustment factors",
+            file=path,
+            fix="give what riskmodels pay hrrp wrote, or leave out --payment",
+        )
     rules = rules_path(path)
     return frame, json.loads(rules.read_text("utf-8")) if rules.is_file() else None
 

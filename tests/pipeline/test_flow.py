@@ -111,6 +111,21 @@ def test_the_report_is_one_page_with_every_section(place: Path, benchmark: Path)
     assert 'src="http' not in text
 
 
+def test_what_a_report_cannot_show_is_said_with_the_file(place: Path, tmp_path: Path) -> None:
+    """Another program's payment, and a name that no browser opens as a page, are refused."""
+    other = tmp_path / "savings.csv"
+    other.write_text("aco_id,earned_savings_losses\nA1,1\n")
+    asked = ["report", "models:/readmission-30d/1", "--tracking-uri", f"sqlite:///{place}/mlflow.db"]
+    for arguments, says in (
+        (["--out", tmp_path / "r.html", "--payment", other], "savings.csv: a report shows what hospitals"),
+        (["--out", tmp_path / "r.txt"], "r.txt: a report is a page\nFix: end it in .html"),
+    ):
+        result = CliRunner().invoke(main, [*asked, *map(str, arguments)])
+        assert result.exit_code == 1
+        assert says in result.output
+    assert list(tmp_path.iterdir()) == [other]
+
+
 def test_the_demo_ends_with_the_page_to_open(tmp_path: Path) -> None:
     said = run("demo", "--out", tmp_path / "demo", "--patients", 3_000, "--seed", 1)
     page = Path(said.strip().splitlines()[-1])
