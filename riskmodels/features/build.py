@@ -239,7 +239,7 @@ def _filled(runs: list[tuple[Rows, Cases, Program]], n_cases: int, plan: Plan) -
     absent = np.array([part.spec.absent for part in plan.parts])
     block = np.empty((len(plan.parts), min(n_cases, CASES_AT_ONCE)))
     block[:] = absent[:, None]
-    for start in range(0, n_cases, CASES_AT_ONCE):
+    for start in range(0, max(n_cases, 1), CASES_AT_ONCE):  # once, so that no cases compile it all too
         for rows, cases, program in runs:
             look_back(rows, some(cases, start, CASES_AT_ONCE), program, block)
         pour(block, absent, out, start)

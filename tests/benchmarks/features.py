@@ -152,7 +152,8 @@ def do_sort(bench: Path, data: Path, out: Path) -> None:
 
 def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
     """Build the 151 features; the time to load or compile the kernel is said apart."""
-    from riskmodels.features.build import empty_frame, make_plan
+    from riskmodels.features.build import build_shard_features, make_plan
+    from riskmodels.features.reading import read_shard
     from riskmodels.features.writing import write_features
     from riskmodels.history import open_history
 
@@ -160,7 +161,9 @@ def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
     started = time.perf_counter()
     times = {"index_time": pl.Datetime("us"), "admission_time": pl.Datetime("us")}
     schema = {"index_id": pl.Int64, "person": pl.Int32, **times, "stay_encounters": pl.List(pl.Int32)}
-    empty_frame(make_plan(features, open_history(history).vocabulary), pl.DataFrame(schema=schema))
+    opened = open_history(history)
+    plan = make_plan(features, opened.vocabulary, packed=True)
+    build_shard_features(read_shard(opened, 0, plan), pl.DataFrame(schema=schema), plan)
     compiled, before = time.perf_counter(), time.process_time()
     opened = open_history(history)
     # By number, not by a text of it: the reference's index dates are joined by number too.
