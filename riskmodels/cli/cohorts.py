@@ -122,7 +122,7 @@ def attribute(
     as_of: datetime | None,
     engine: "Engine",
 ) -> None:
-    """Attribute patients by the plurality of primary care, and by whom they chose.
+    """Attribute patients by primary care, and by whom they chose.
 
     The steps of 42 CFR 425.402: primary care clinicians first, specialists for patients without any, and from
     2025 on the 24-month window; a patient's own designation goes before claims.
