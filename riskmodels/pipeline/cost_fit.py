@@ -18,9 +18,10 @@ from riskmodels.pipeline.training_data import TrainingSet
 
 if TYPE_CHECKING:
     from riskmodels.evaluation import CostComparison, CostEvaluation
+    from riskmodels.features import FeatureSet
     from riskmodels.learning.cost_bundle import CostBundle
 
-__all__ = ["FittedCost", "at_their_years", "fit_cost"]
+__all__ = ["FittedCost", "at_their_years", "fit_cost", "refuse_sparse"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +91,7 @@ def fit_cost(
     from riskmodels.learning.tuning import history_parameters
 
     features, cases = data.features, data.cases
-    if features.sparse_columns:
-        raise SpecError(
-            f"{data.feature_set.name} has sparse columns, which a model of expected cost does not take\n"
-            "Fix: leave them out of the feature set"
-        )
+    refuse_sparse(data.feature_set)
     split = parts_of(cases, plan)
     train, test = (split.eq_missing(part) for part in ("train", "test"))
     _refuse_few(cases, train, test)
@@ -160,6 +157,15 @@ def fit_cost(
     )
     drivers = summarise_drivers(model.explain(some), some, labels)
     return FittedCost(bundle, evaluation, comparison, untruncated, drivers, summary, held_out, held)
+
+
+def refuse_sparse(feature_set: "FeatureSet | None") -> None:
+    """Refuse a feature set with sparse columns."""
+    if feature_set is not None and feature_set.sparse_columns:
+        raise SpecError(
+            f"{feature_set.name} has sparse columns, which a model of expected cost does not take\n"
+            "Fix: leave them out of the feature set"
+        )
 
 
 def at_their_years(data: TrainingSet) -> TrainingSet:

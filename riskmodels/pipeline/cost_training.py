@@ -12,7 +12,7 @@ import polars as pl
 
 from riskmodels.errors import SpecError
 from riskmodels.pipeline.card import cost_card
-from riskmodels.pipeline.cost_fit import FittedCost, at_their_years, fit_cost
+from riskmodels.pipeline.cost_fit import FittedCost, at_their_years, fit_cost, refuse_sparse
 from riskmodels.pipeline.plan import TrainingPlan
 from riskmodels.pipeline.registering import check_targets, register, write_evidence
 from riskmodels.pipeline.training import plan_of
@@ -118,17 +118,21 @@ def train_cost(
     SpecError
         The task's outcome is no cost, or the plan cannot be followed.
     """
+    from riskmodels.learning import CostModel
     from riskmodels.learning.gate import compare_with_champion
 
     started = time.monotonic()
     plan = _plan(task, plan, config, seed, concurrent=concurrent)
+    plan.check_parameters(CostModel)
     if concurrent and features is not None:
         raise SpecError("features from a file are of the year before\nFix: leave out features, or concurrent")
     check_targets(out, tracking_uri)
+    chosen = plan.feature_set()
+    refuse_sparse(chosen)
     data = training_set(
         task,
         history,
-        features=plan.feature_set(),
+        features=chosen,
         role="adjust" if concurrent else plan.role,
         as_of=as_of,
         engine=engine,

@@ -1,5 +1,6 @@
 """What a model.yaml says: which task, features, parameters and split a model is trained with."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -105,6 +106,22 @@ class TrainingPlan:
         from riskmodels.features import FeatureSet
 
         return None if self.features is None else FeatureSet.read(self.features)
+
+    def check_parameters(self, model: type) -> None:
+        """Refuse parameters that a model does not have.
+
+        Raises
+        ------
+        SpecError
+            Names the parameter and the nearest one there is.
+        """
+        known = list(inspect.signature(model).parameters)
+        for name in self.parameters:
+            if name not in known:
+                raise SpecError(
+                    f"the plan {self.name}: {model.__name__} has no parameter {name!r}. "
+                    f"{did_you_mean(str(name), known)}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data."""

@@ -116,11 +116,13 @@ def train(
     SpecError
         The plan is of another task, or there are fewer than 11 outcomes to learn from or to evaluate with.
     """
+    from riskmodels.learning import RiskModel
     from riskmodels.learning.gate import compare_with_champion
 
     started = time.monotonic()
     plan = plan_of(task, plan, config, seed)
     refuse_amounts(plan.task)
+    plan.check_parameters(RiskModel)
     check_targets(out, tracking_uri)
     data = training_set(
         task,

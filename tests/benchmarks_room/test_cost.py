@@ -221,6 +221,35 @@ def test_what_costs_cannot_do_is_said(trained: Place, words: tuple[str, ...], sa
     assert says in trained.run(*(trained.history if word == "HISTORY" else word for word in words), code=1)
 
 
+SPARSE = "{aggregation: count, source: {events: [diagnosis], grouper: ccs}, windows: [90d], sparse: true}"
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        ("parameters: {metod: two-part}", "CostModel has no parameter 'metod'. Hint: did you mean 'method'"),
+        ("known_only: true", "known_only is for models of a risk"),
+        ("features: wide.yaml", "wide has sparse columns"),
+        ("test_fraction: 0.05\nsplit: time", "fewer than 110 persons to learn from or to evaluate with"),
+    ],
+    ids=["misspelt parameter", "known only", "sparse", "few persons"],
+)
+def test_a_plan_that_costs_cannot_follow_is_refused(trained: Place, plan: str, says: str) -> None:
+    """What is wrong with a model.yaml is said in one message."""
+    (trained.folder / "wide.yaml").write_text(f"name: wide\nspecs:\n  - {SPARSE}\n")
+    path = trained.folder / "bad.yaml"
+    path.write_text(f"name: cost\ntask: cost-12m\nrole: adjust\n{plan}\n")
+    assert says in trained.train("--config", path, code=1)
+
+
+def test_a_level_that_could_be_told_by_the_others_is_withheld_too() -> None:
+    """Of three levels one has ten rows: with two of them shown, the third would follow from the total."""
+    group = np.repeat(["few", "some", "many"], [10, 30, 160])
+    found = compare_costs(np.ones(200), {"m": np.ones(200)}, groups={"g": group}, n_bootstrap=2).ratios
+    shown = dict(found.filter(group="g").select("level", "n").iter_rows())
+    assert shown == {"few": None, "some": None, "many": 160}
+
+
 def test_a_model_of_what_providers_control_is_refused(trained: Place) -> None:
     """A model of all features, or of the year's own diagnoses, cannot say what was to be expected."""
     panel = {"by": "facility_id"}

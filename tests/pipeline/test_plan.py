@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from riskmodels.errors import DataError, SpecError
+from riskmodels.learning import RiskModel
 from riskmodels.pipeline import TrainingPlan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,3 +38,11 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.yaml").write_text(text)
     with pytest.raises(DataError, match=r"model\.yaml"):
         TrainingPlan.read(tmp_path / "model.yaml")
+
+
+def test_a_parameter_that_the_model_does_not_have_is_refused() -> None:
+    """Before anything is built, with the nearest parameter there is."""
+    plan = TrainingPlan(name="a", task="readmission-30d", parameters={"lerning_rate": 0.1})
+    with pytest.raises(SpecError, match=r"RiskModel has no parameter 'lerning_rate'.*'learning_rate'"):
+        plan.check_parameters(RiskModel)
+    TrainingPlan(name="a", task="readmission-30d", parameters={"num_leaves": 4}).check_parameters(RiskModel)
