@@ -5,15 +5,21 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from riskmodels.errors import DataError
+from riskmodels.history.cells import DTYPES, numbers, refuse_unread, stripped
 from riskmodels.history.unpacking import plain_csv
 
-__all__ = ["Field", "no_rows", "read_csv", "read_whole_csv"]
+__all__ = [
+    "Field",
+    "no_rows",
+    "not_text",
+    "read_csv",
+    "read_whole_csv",
+]
 
 DAYS = ("%Y%m%d", "%Y-%m-%d")
 INSTANTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -36,19 +42,6 @@ class Field:
 
     kind: str = "text"
     optional: bool = False
-
-
-DTYPES: dict[str, Any] = {
-    "text": pl.String,
-    "number": pl.Float64,
-    "day": pl.Date,
-    "instant": pl.Datetime("us"),
-}
-EXAMPLES = {
-    "number": "a number such as 1068.00",
-    "day": "a day such as 20080131 or 2008-01-31",
-    "instant": "a time such as 2008-01-31 14:05:00",
-}
 
 
 def read_whole_csv(path: Path, fields: Mapping[str, Field], *, rows_required: bool = True) -> pl.DataFrame:
@@ -169,27 +162,16 @@ def _typed(
         if field.kind == "text":
             columns.append(text)
             continue
-        text = text.str.strip_chars()
-        text = text.set(text == "", None)
+        text = stripped(text)
         values = _parsed(text, field.kind)
-        bad = values.is_null() & text.is_not_null()
-        if bad.any():
-            at = bad.arg_true()[0]
-            raise DataError(
-                f"{text[at]!r} is not {EXAMPLES[field.kind]}",
-                file=path,
-                column=name,
-                line=_line(plain, first_row + at),
-                fix="mend the cell, or leave it blank if the value is not known",
-            )
+        refuse_unread(text, values, field.kind, path, lambda at: _line(plain, first_row + at))
         columns.append(values)
     return pl.DataFrame(columns)
 
 
 def _parsed(text: pl.Series, kind: str) -> pl.Series:
     if kind == "number":
-        numbers = text.cast(pl.Float64, strict=False)
-        return numbers.set(~numbers.is_finite(), None)
+        return numbers(text)
     formats = DAYS if kind == "day" else INSTANTS
     dtype = DTYPES[kind]
     values = text.str.strptime(dtype, formats[0], strict=False)
@@ -261,8 +243,8 @@ def _check_widths(plain: Path, path: Path) -> None:
                 begun += len(outside)
 
 
-def _explained(error: Exception, plain: Path, path: Path) -> DataError:
-    """Return what the CSV reader complains of, with the line it is on."""
+def not_text(plain: Path, path: str | Path) -> DataError | None:
+    """Return what to say of the first line of a file that is not UTF-8 text, if there is one."""
     with plain.open("rb") as opened:
         for number, line in enumerate(opened, start=1):
             try:
@@ -271,6 +253,13 @@ def _explained(error: Exception, plain: Path, path: Path) -> DataError:
                 return DataError(
                     "the line is not UTF-8 text", file=path, line=number, fix="save the file as UTF-8"
                 )
+    return None
+
+
+def _explained(error: Exception, plain: Path, path: Path) -> DataError:
+    """Return what the CSV reader complains of, with the line it is on."""
+    if (odd := not_text(plain, path)) is not None:
+        return odd
     if (long := _long_line(plain, path)) is not None:
         return long
     said = str(error).splitlines()[0]

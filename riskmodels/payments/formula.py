@@ -8,7 +8,7 @@ import polars as pl
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.payments.rounding import round_half_up
 
-__all__ = ["compile_formula", "names_in"]
+__all__ = ["compile_formula"]
 
 _OPERATORS: dict[type[ast.operator], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     ast.Add: lambda a, b: a + b,
@@ -43,14 +43,6 @@ def compile_formula(formula: str, known: Collection[str], where: str) -> pl.Expr
     except SyntaxError as error:
         raise SpecError(f"{where}: {formula!r} is not a formula: {error.msg}") from error
     return _Compiler(known, f"{where}: {formula!r}").visit(tree.body)
-
-
-def names_in(formula: str) -> set[str]:
-    """Return the names of inputs and steps in a formula."""
-    found = {
-        node.id for node in ast.walk(ast.parse(formula.strip(), mode="eval")) if isinstance(node, ast.Name)
-    }
-    return found - set(_FUNCTIONS)
 
 
 class _Compiler:

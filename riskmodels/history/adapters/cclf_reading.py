@@ -18,7 +18,8 @@ import polars as pl
 from riskmodels.errors import DataError
 from riskmodels.history.adapters.base import SourceFile
 from riskmodels.history.adapters.tabular import read_table, typed
-from riskmodels.history.reading import DTYPES, Field
+from riskmodels.history.cells import DTYPES
+from riskmodels.history.reading import Field, not_text
 from riskmodels.history.unpacking import plain_csv
 
 __all__ = ["KEYS", "counts_told", "is_delimited", "read_cclf", "records_in", "table_and_day"]
@@ -184,7 +185,10 @@ def _fixed(file: SourceFile, wanted: dict[str, Any]) -> Iterator[pl.DataFrame]:
                 _check_lengths(file, lines, length)
                 yield pl.DataFrame([_cut(file, lines, name, wanted[name], length) for name in wanted])
         except pl.exceptions.PolarsError as error:
-            raise _not_text(file, plain) from error
+            said = not_text(plain, _shown(file))
+            raise said or DataError(
+                "the file cannot be read as text", file=_shown(file), fix=AGAIN
+            ) from error
     if length is None:
         yield pl.DataFrame(schema={name: DTYPES[kind] for name, (_, _, kind) in wanted.items()})
 
@@ -238,18 +242,6 @@ def _cut(file: SourceFile, lines: pl.DataFrame, name: str, place: list[Any], len
         line = int(lines["row"][(error.line or 1) - 1]) + 1
         fix = "see that the records are in the layout that CMS describes, or get the file again"
         raise DataError(error.problem, file=_shown(file), column=name, line=line, fix=fix) from error
-
-
-def _not_text(file: SourceFile, plain: Path) -> DataError:
-    with plain.open("rb") as opened:
-        for number, line in enumerate(opened, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return DataError(
-                    "the line is not UTF-8 text", file=_shown(file), line=number, fix="save the file as UTF-8"
-                )
-    return DataError("the file cannot be read as text", file=_shown(file), fix=AGAIN)
 
 
 def _shown(file: SourceFile) -> str:

@@ -12,7 +12,8 @@ import polars as pl
 
 from riskmodels.errors import DataError
 from riskmodels.history.adapters.base import SourceFile, candidates, nothing_found
-from riskmodels.history.reading import DTYPES, EXAMPLES, Field, read_csv
+from riskmodels.history.cells import DTYPES, EXAMPLES, numbers, refuse_unread, stripped
+from riskmodels.history.reading import Field, read_csv
 
 __all__ = ["Found", "read_table", "tables_in", "typed", "unpack", "whole_table"]
 
@@ -260,28 +261,19 @@ def typed(text: pl.Series, field: Field, path: Path, first_row: int | None) -> p
     """
     if text.null_count() == text.len():  # wide layouts leave most of their columns blank
         return _nulls(text.name, field, text.len())
-    text = text.str.strip_chars()
-    text = text.set(text == "", None)
+    text = stripped(text)
     if field.kind == "text":
         return text
     values = _parsed(text, field.kind)
-    bad = values.is_null() & text.is_not_null()
-    if bad.any():
-        at = bad.arg_true()[0]
-        raise DataError(
-            f"{text[at]!r} is not {EXAMPLES[field.kind]}",
-            file=path,
-            column=text.name,
-            line=None if first_row is None else first_row + at + 2,
-            fix="correct the value, or get the file again from its publisher",
-        )
+    refuse_unread(
+        text, values, field.kind, path, lambda at: None if first_row is None else first_row + at + 2
+    )
     return values
 
 
 def _parsed(text: pl.Series, kind: str) -> pl.Series:
     if kind == "number":
-        numbers = text.cast(pl.Float64, strict=False)
-        return numbers.set(~numbers.is_finite(), None)
+        return numbers(text)
     plain = text.str.replace(r"^(\d{4}-\d\d-\d\d)T", "${1} ").str.replace(ZONE, "")
     values = pl.Series(text.name, [None] * text.len(), dtype=pl.Datetime("us"))
     for form in INSTANTS if kind == "instant" else (*DAYS, *INSTANTS[:2]):
