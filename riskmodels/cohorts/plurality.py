@@ -77,15 +77,26 @@ def plurality(
 
 def _first_two_steps(services: pl.DataFrame, key: str, accountable: Collection[str] | None) -> pl.DataFrame:
     primary = pl.col("clinician").is_in(["primary", "non_physician"])
-    sums = services.group_by(key, "entity").agg(
-        meets=(pl.col("clinician") != "non_physician").any(),
-        primary_care=primary.any(),
-        primary_charges=pl.col("charge").filter(primary).sum().round(2),  # equal to the cent is equal
-        other_charges=pl.col("charge").filter(~primary).sum().round(2),
-        last_primary=pl.col("day").filter(primary).max(),
-        last_other=pl.col("day").filter(~primary).max(),
-        primary_services=primary.sum(),
-        other_services=(~primary).sum(),
+    # Columns first, and plain sums and maxima by group: many times faster than filters within each group.
+    sums = (
+        services.select(
+            key,
+            "entity",
+            meets=pl.col("clinician") != "non_physician",
+            primary_charges=pl.when(primary).then("charge").otherwise(0.0),
+            other_charges=pl.when(primary).then(0.0).otherwise("charge"),
+            last_primary=pl.when(primary).then("day"),
+            last_other=pl.when(~primary).then("day"),
+            primary_services=primary.cast(pl.Int32),
+            other_services=(~primary).cast(pl.Int32),
+        )
+        .group_by(key, "entity")
+        .agg(
+            pl.col("meets", "last_primary", "last_other").max(),
+            pl.col("primary_charges", "other_charges").sum().round(2),  # equal to the cent is equal
+            pl.col("primary_services", "other_services").sum(),
+        )
+        .with_columns(primary_care=pl.col("primary_services") > 0)
     )
     first_step = pl.col("primary_care").any().over(key)
     sums = sums.with_columns(
@@ -100,13 +111,26 @@ def _first_two_steps(services: pl.DataFrame, key: str, accountable: Collection[s
 def _third_step(services: pl.DataFrame, key: str, accountable: Collection[str] | None) -> pl.DataFrame:
     physician, inside = pl.col("clinician") != "non_physician", pl.col("inside")
     specialist = pl.col("clinician") == "specialist"
-    sums = services.group_by(key, "entity").agg(
-        meets=(~physician & inside).any() & physician.any() & ~(physician & inside).any(),
-        charges=pl.col("charge").sum().round(2),
-        services=pl.len(),
-        last_service=pl.col("day").max(),
-        last_primary=pl.col("day").filter(~specialist).max(),
-        last_other=pl.col("day").filter(specialist).max(),
+    sums = (
+        services.select(
+            key,
+            "entity",
+            "charge",
+            "day",
+            physician=physician,
+            seen=physician & inside,
+            nurse=~physician & inside,
+            last_primary=pl.when(~specialist).then("day"),
+            last_other=pl.when(specialist).then("day"),
+        )
+        .group_by(key, "entity")
+        .agg(
+            pl.col("physician", "seen", "nurse", "last_primary", "last_other").max(),
+            charges=pl.col("charge").sum().round(2),
+            services=pl.len(),
+            last_service=pl.col("day").max(),
+        )
+        .with_columns(meets=pl.col("nurse") & pl.col("physician") & ~pl.col("seen"))
     )
     return _largest(sums.with_columns(step=3), key, accountable)
 
