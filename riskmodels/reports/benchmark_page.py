@@ -1,11 +1,9 @@
 """A benchmark's own figures, as one picture or one page: funnel, caterpillar, social risk, change."""
 
 import io
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import polars as pl
 from matplotlib import image
@@ -15,6 +13,7 @@ from riskmodels.files import atomic_file
 from riskmodels.reports.benchmark_plots import plot_changes, plot_social
 from riskmodels.reports.hospital_plots import plot_caterpillar, plot_funnel
 from riskmodels.reports.hospital_sections import withhold
+from riskmodels.reports.page import write_page
 from riskmodels.reports.sections import figure_view
 from riskmodels.reports.style import heading, to_png
 from riskmodels.reports.writing import entities, listed, percent, small_count
@@ -77,21 +76,25 @@ def write_benchmark_plots(path: str | Path, benchmark: Any) -> None:
         words = "change of each entity that case mix and the common change do not explain"
         drawn.append((plot_changes(benchmark.tables["changes"]), "changes", words))
     title = f"{_outcome(benchmark)}, by {entities(benchmark.entity, 1).removeprefix('1 ')}"
-    with atomic_file(path) as temporary:
-        if path.suffix == ".png":
-            bands = [
-                band for figure, name, _ in drawn for band in (heading(CAPTIONS[name][0], title), figure)
-            ]
+    if path.suffix == ".png":
+        bands = [band for figure, name, _ in drawn for band in (heading(CAPTIONS[name][0], title), figure)]
+        with atomic_file(path) as temporary:
             image.imsave(temporary, _stacked([to_png(band) for band in bands]), format="png")
-        else:
-            views = [
-                figure_view(
-                    figure, name, CAPTIONS[name][0], words,
-                    CAPTIONS[name][1].format(entities=entities(benchmark.entity)),
-                )
-                for figure, name, words in drawn
-            ]  # fmt: skip
-            temporary.write_text(_page(views, benchmark, title, frame), encoding="utf-8")
+        return
+    write_page(
+        path,
+        "benchmark.html",
+        title=title,
+        meta=f"Benchmark of {benchmark.metadata.get('task', 'an outcome')} by {benchmark.entity}",
+        lines=_lines(benchmark, frame),
+        figures=[
+            figure_view(
+                figure, name, CAPTIONS[name][0], words,
+                CAPTIONS[name][1].format(entities=entities(benchmark.entity)),
+            )
+            for figure, name, words in drawn
+        ],
+    )  # fmt: skip
 
 
 def _stacked(pictures: list[bytes]) -> np.ndarray:
@@ -134,21 +137,3 @@ def _lines(benchmark: Any, frame: pl.DataFrame) -> list[str]:
 def _names(rows: pl.DataFrame) -> str:
     """Return who they are, where they are few."""
     return f" ({listed(rows[rows.columns[0]])})" if 0 < rows.height <= MOST_NAMED else ""
-
-
-def _page(figures: list[dict[str, str]], benchmark: Any, title: str, frame: pl.DataFrame) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    return environment.get_template("benchmark.html").render(
-        figures=figures,
-        title=title,
-        version=benchmark.metadata.get("riskmodels_version", ""),
-        lines=_lines(benchmark, frame),
-        meta=f"Benchmark of {benchmark.metadata.get('task', 'an outcome')} by {benchmark.entity}",
-    )
-
-
-def _template(name: str) -> str:
-    return (resources.files("riskmodels.reports") / "templates" / name).read_text(encoding="utf-8")

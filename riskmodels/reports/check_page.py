@@ -1,16 +1,12 @@
 """The page of `riskmodels check`: what a history can be used for, what to look into, and what is in it."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from riskmodels import __version__
 from riskmodels.cohorts.support import Support, alike
-from riskmodels.files import atomic_file
 from riskmodels.history.plausibility import NO_RATES, NOTHING, Plausibility
 from riskmodels.history.quality import Listing, QualityReport
+from riskmodels.reports.page import write_page
 from riskmodels.reports.writing import count
 
 __all__ = ["write_check_page"]
@@ -36,14 +32,11 @@ def write_check_page(
     Path
         Where it was written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    text = environment.get_template("check.html").render(
+    return write_page(
+        path,
+        "check.html",
         title=f"Check of {name}",
         meta=f"History from {quality.source_format}{quality.known}",
-        version=__version__,
         lines=_lines(quality, usual, able),
         remarks=usual.remarks,
         tasks=alike(able),
@@ -51,9 +44,6 @@ def write_check_page(
         no_rates=NO_RATES if usual.rates.is_empty() else "",
         stock=[_view(listing) for listing in quality.listings() if listing.rows],
     )
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
 
 
 def _lines(quality: QualityReport, usual: Plausibility, able: tuple[Support, ...]) -> list[str]:
@@ -78,7 +68,3 @@ def _view(listing: Listing) -> dict[str, Any]:
         "head": list(zip(head, listing.numbers, strict=False)),
         "rows": [list(zip(row, listing.numbers, strict=True)) for row in body],
     }
-
-
-def _template(name: str) -> str:
-    return (resources.files("riskmodels.reports") / "templates" / name).read_text(encoding="utf-8")

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import polars as pl
 
-from riskmodels import __version__
 from riskmodels.evaluation import Evaluation
 from riskmodels.evaluation.compare import COMPARISON_SCHEMA
 from riskmodels.evaluation.drivers import DRIVERS_SCHEMA
-from riskmodels.files import atomic_file
 from riskmodels.reports.hospital_sections import benchmark_view, payment_view, withhold
+from riskmodels.reports.page import write_page
 from riskmodels.reports.sections import comparison_view, drivers_view, evaluation_view, training_view
 from riskmodels.reports.summary import PaymentSummary, TrainingSummary
 from riskmodels.reports.summary_lines import headline, tiles
@@ -85,8 +83,6 @@ def write_report(
     DataError
         Where an input lacks what it must have.
     """
-    import jinja2
-
     training = training if isinstance(training, TrainingSummary) else TrainingSummary.from_dict(training)
     if evaluation is not None and not isinstance(evaluation, Evaluation):
         evaluation = Evaluation.from_dict(dict(evaluation))
@@ -103,39 +99,35 @@ def write_report(
     paid = _frame(payment)
     pays = None if paid is None else payment_view(paid, payment_summary, hidden)
     given_inputs = {"evaluation": evaluation, "drivers": drivers, "benchmark": hospitals, "payment": pays}
-    content = {
-        "title": title,
-        "training": training,
-        "learned": training_view(training),
-        "lines": headline(training, evaluation, comparison, drivers, hospitals, pays),
-        "tiles": tiles(training, evaluation, hospitals, pays),
-        "warnings": [*warnings, *(evaluation.warnings if evaluation is not None else ())],
-        "evaluation": None if evaluation is None else evaluation_view(evaluation),
-        "settings": None if evaluation is None else evaluation.settings,
-        "size": None if evaluation is None else evaluation,
-        "comparison": None
+    named = " ".join(filter(None, (training.model_name, training.model_version)))
+    written = (created or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
+    meta = (training.title if training.title != title else "", f"Model {named}" if named else "")
+    return write_page(
+        path,
+        "report.html",
+        title=title,
+        meta=" · ".join([*filter(None, meta), f"written {written}"]),
+        training=training,
+        learned=training_view(training),
+        lines=headline(training, evaluation, comparison, drivers, hospitals, pays),
+        tiles=tiles(training, evaluation, hospitals, pays),
+        warnings=[*warnings, *(evaluation.warnings if evaluation is not None else ())],
+        evaluation=None if evaluation is None else evaluation_view(evaluation),
+        settings=None if evaluation is None else evaluation.settings,
+        size=None if evaluation is None else evaluation,
+        comparison=None
         if comparison is None or evaluation is None
         else comparison_view(comparison, evaluation),
-        "drivers": None if drivers is None else drivers_view(drivers),
-        "benchmark": hospitals,
-        "payment": pays,
-        "absent": [
+        drivers=None if drivers is None else drivers_view(drivers),
+        benchmark=hospitals,
+        payment=pays,
+        absent=[
             (name, command.format(task=training.task))
             for key, (name, command) in ADD.items()
             if given_inputs[key] is None
         ],
-        "created": (created or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": __version__,
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters["count"] = _count
-    text = environment.get_template("report.html").render(content)
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+        created=written,
+    )
 
 
 def _frame(given: Any, schema: Mapping[str, Any] | None = None) -> pl.DataFrame | None:
@@ -144,11 +136,3 @@ def _frame(given: Any, schema: Mapping[str, Any] | None = None) -> pl.DataFrame 
         return None
     frame = nw.from_native(given, eager_only=True).to_polars()
     return frame.cast({name: kind for name, kind in (schema or {}).items() if name in frame.columns})
-
-
-def _template(name: str) -> str:
-    return (resources.files("riskmodels.reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _count(value: Any) -> str:
-    return "–" if value is None else f"{value:,}"
