@@ -131,7 +131,8 @@ class Cluster:
         n, total = len(self.workers), sum(sizes)
         shares = [-(-size * min(SAMPLE, total) // total) for size in sizes]
         seeds = [params["seed"] + i for i in range(n)]
-        sample = self.client.scatter(_stacked(self.each(sample_of, designs, shares, seeds)), broadcast=True)
+        drawn = _stacked(self.each(sample_of, designs, shares, seeds))
+        sample = self.client.scatter(drawn, broadcast=True, hash=False)  # no other client's by its content
         hosts = [str(urlparse(worker).hostname) for worker in self.workers]
         same = [[value] * n for value in (params, names, categorical, rounds)]
         with self._alone():

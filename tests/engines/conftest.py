@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,15 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     parts = [Part(name, tables[name], name) for name in ("person", "coverage", "encounter", "event")]
     path = tmp_path_factory.mktemp("history") / "H"
     return write_history(parts, path, source_format="simulated", shards=5)
+
+
+@pytest.fixture(scope="session")
+def dask_cluster() -> Iterator[Any]:
+    """Return a Dask cluster of two worker processes on loopback; skip where Dask is absent."""
+    distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'riskmodels[dask]'")
+    options = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(n_workers=2, worker_dashboard_address=None, **options) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

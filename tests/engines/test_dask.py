@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,9 @@ PARAMETERS: dict[str, Any] = {"learning_rate": 0.1, "n_estimators": 200, "num_th
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(dask_cluster: Any) -> Any:
     """Return two worker processes on loopback."""
-    options = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    with distributed.LocalCluster(n_workers=2, worker_dashboard_address=None, **options) as started:
-        yield started
+    return dask_cluster
 
 
 @pytest.fixture(scope="module")
