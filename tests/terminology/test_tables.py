@@ -246,3 +246,25 @@ def test_conditions_of_the_measure(system: str, codes: str, group: str) -> None:
 def test_what_is_no_condition_of_the_measure(system: str, codes: str, group: str) -> None:
     """Later episodes of infarction, neighbours in a list, CCS categories beside those of complications."""
     assert not any(group in found for found in groups_of(conditions(), system, codes.split()).values())
+
+
+@pytest.mark.parametrize(
+    ("system", "codes", "group", "inside"),
+    [
+        ("ICD10CM", "I11.0 I13.0 I13.2 I50.1 I50.20 I50.33 I50.43 I50.9", "heart_failure", True),
+        ("ICD10CM", "I09.81 I11.9 I13.10", "heart_failure", False),
+        ("ICD10PCS", "02YA0Z0 02YA0Z2 02HA0QZ 02HA0RS 02HA3RZ 02HA4RS", "lvad_transplant", True),
+        ("ICD10PCS", "02HA0MZ 02HA3NZ", "lvad_transplant", False),
+        ("ICD10CM", "J41.8 J42 J43.0 J43.9 J44.0 J44.1 J44.9", "copd", True),
+        ("ICD10CM", "J40 J41.0 J41.1 J45.909 J47.9", "copd", False),
+        ("ICD10CM", "J96.00 J96.22 J96.92 R09.2", "respiratory_failure", True),
+        ("ICD10CM", "J80 J96.10", "respiratory_failure", False),
+        ("ICD10CM", "J44.0 J44.1", "copd_exacerbation", True),
+        ("ICD10CM", "J44.9", "copd_exacerbation", False),
+    ],
+)
+def test_condition_cohorts_as_a_hospital_system_has_them(
+    system: str, codes: str, group: str, inside: bool
+) -> None:
+    found = groups_of(hrrp_conditions(), system, codes.split())
+    assert {group in groups for groups in found.values()} == {inside}
