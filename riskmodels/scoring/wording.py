@@ -112,6 +112,8 @@ def reason_topic(column: "FeatureColumn") -> str:
     """
     if column.name.startswith("principal_diagnosis") or column.name == "drg":
         return "index diagnosis"
+    if column.aggregation == "score":
+        return f"score: {column.source}"
     if column.group is not None:
         return f"{column.source.partition(':')[0]} {column.group}"
     if column.source.startswith(("encounter: ", "event: ")) and column.aggregation != "static":

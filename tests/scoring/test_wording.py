@@ -121,3 +121,13 @@ def test_windows_of_one_thing_are_one_reason() -> None:
     assert len(visits) == 1
     assert reason_topic(columns["drg"]) == reason_topic(columns["principal_diagnosis"])
     assert reason_topic(columns["age"]) != reason_topic(columns["sex"])
+
+
+def test_a_score_and_its_components_are_one_reason() -> None:
+    """Three LACE columns would be three reasons that say the same; other scores are others."""
+    columns = {entry.name: entry for entry in standard_features("readmission-30d").columns}
+    lace = {reason_topic(entry) for name, entry in columns.items() if name.startswith("lace_")}
+    hospital = {reason_topic(entry) for name, entry in columns.items() if name.startswith("hospital_")}
+    assert len(lace) == len(hospital) == 1
+    assert lace != hospital
+    assert reason_topic(columns["charlson_index"]) not in lace | hospital
