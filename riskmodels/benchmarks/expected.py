@@ -134,6 +134,11 @@ def recalibrate(log_odds: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, 
 
     The score equation of a makes the expected outcomes sum to the observed ones. With fewer than 50 of either
     outcome b stays 1.
+
+    Raises
+    ------
+    SpecError
+        All stays have the same outcome.
     """
     events = int(min(outcome.sum(), len(outcome) - outcome.sum()))
     if events == 0:

@@ -45,6 +45,11 @@ def expectation_error(
         What was to be expected under the model of the benchmark.
     refits : int
         Draws, each of which costs `folds` fits; two or more.
+
+    Raises
+    ------
+    SpecError
+        `refits` is below 2.
     """
     if refits < 2:
         raise SpecError(f"refits is {refits}: a variance needs 2 or more")

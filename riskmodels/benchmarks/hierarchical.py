@@ -246,6 +246,11 @@ def sorted_problem(
     """Check the data, sort the rows by entity and return their likelihood and the entities.
 
     `matrix` has no intercept; the likelihood's design has it in front.
+
+    Raises
+    ------
+    SpecError
+        Lengths differ, values are missing or infinite, or the outcomes or entities are all the same.
     """
     from scipy import sparse
 

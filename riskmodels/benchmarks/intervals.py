@@ -69,6 +69,11 @@ def ratio_interval(
     dispersion : float
         Variance of the outcomes over that of independent Bernoulli variables; above 1 where the stays of one
         patient go together.
+
+    Raises
+    ------
+    SpecError
+        `method` is not one of the two.
     """
     total = np.bincount(entity, weights=expected, minlength=n_entities)
     events = np.bincount(entity, weights=observed, minlength=n_entities)

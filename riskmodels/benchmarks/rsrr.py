@@ -82,6 +82,11 @@ def standardise_given(
     -------
     pl.DataFrame
         entity, n, predicted and expected (mean risks), ratio; sorted.
+
+    Raises
+    ------
+    SpecError
+        Log-odds are missing or not one a row, or an entity has no effect.
     """
     values = pl.Series("entity", entity)
     names = values.unique().sort()

@@ -95,6 +95,11 @@ def bootstrap_ratios(
     -------
     pl.DataFrame
         `entity`, draw (from 0) and ratio, sorted; without the entities that a draw left empty.
+
+    Raises
+    ------
+    SpecError
+        The stays have no column ``person``.
     """
     rows = _stays(stays, entity)
     if "person" not in rows.columns:

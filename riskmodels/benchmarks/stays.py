@@ -77,6 +77,11 @@ def prepare_stays(
 ) -> Stays:
     """Find the stays of a task in a history, and say what was to be expected of each.
 
+    Raises
+    ------
+    SpecError
+        The outcome is an amount, `by` is no column or names nobody, or the model is of another task.
+
     See Also
     --------
     riskmodels.benchmarks.benchmark : for the parameters.

@@ -48,6 +48,11 @@ def split_by_patient(cases: Any, fractions: Mapping[str, float], seed: int = 0) 
     Returns
     -------
     Series of str, one per case
+
+    Raises
+    ------
+    SpecError
+        There is no part, or the shares do not add up to 1.
     """
     if not fractions or any(share <= 0 for share in fractions.values()):
         raise SpecError(
@@ -73,6 +78,11 @@ def folds_by_patient(cases: Any, k: int, seed: int = 0) -> pl.Series:
         pandas, Polars or Arrow.
     k : int
         Number of folds, at least 2.
+
+    Raises
+    ------
+    SpecError
+        `k` is below 2.
     """
     if k < 2:
         raise SpecError(f"k must be at least 2; got {k}.")

@@ -28,6 +28,11 @@ def reference_distribution(frame: Any) -> dict[str, dict[str, Any]]:
     frame : frame
         Features, and the predicted risk under any name. Numbers are binned at their quantiles; levels of a
         category with fewer than 11 rows are joined as ``"other"``.
+
+    Raises
+    ------
+    DataError
+        The frame has no rows.
     """
     rows = nw.from_native(frame, eager_only=True).to_polars()
     if not rows.height:

@@ -30,6 +30,11 @@ def lay_aside(
     ----------
     persons : DataFrame of person_id, person, optional
         Where the persons have been laid aside before.
+
+    Raises
+    ------
+    StoreError
+        A part of table person comes after another table's.
     """
     waiting: list[pl.DataFrame] = []
     systems = pl.Enum(CODE_SYSTEMS)

@@ -111,6 +111,11 @@ def fit_calibrator(
         Outcomes, 0 or 1.
     weight : ndarray (n,), optional
         Weights of the rows.
+
+    Raises
+    ------
+    SpecError
+        `method` is not known.
     """
     weight = np.ones(len(margin)) if weight is None else weight
     if method is None:

@@ -246,6 +246,11 @@ def write_training_set(
     Parquet is written shard by shard, with what each column is in its metadata, and a run that was killed
     goes on where it was: see `riskmodels.features.write_features`. CSV is built in memory. With `known_only`
     a feature uses only what was recorded before its index time.
+
+    Raises
+    ------
+    DataError
+        The suffix is neither .parquet nor .csv, or a CSV is to hold sparse columns.
     """
     from riskmodels.features import build_features, write_features
 

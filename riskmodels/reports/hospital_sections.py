@@ -129,6 +129,11 @@ def payment_view(payment: pl.DataFrame, summary: PaymentSummary, hidden: set[str
     ----------
     hidden : set of str
         Hospitals whose benchmark is withheld: from their payment the benchmark could be worked out.
+
+    Raises
+    ------
+    DataError
+        The payment lacks the factor or the reduction.
     """
     for name in ("payment_adjustment_factor", "payment_reduction"):
         if name not in payment.columns:

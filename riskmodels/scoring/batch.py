@@ -148,7 +148,13 @@ def score(
 
 
 def read_scores(folder: str | Path) -> pl.LazyFrame:
-    """Return the scores in a folder ``as_of=DATE``, in the order of the shards."""
+    """Return the scores in a folder ``as_of=DATE``, in the order of the shards.
+
+    Raises
+    ------
+    SpecError
+        The folder holds no scores.
+    """
     paths = sorted(Path(folder).glob("shard=*.parquet"))
     if not paths:
         raise SpecError(

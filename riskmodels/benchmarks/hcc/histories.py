@@ -167,6 +167,11 @@ def history_members(history: "History", payment_year: int, *, dual_benefits: str
     Covered is who was on the day before or is on the first. Status is that of the latest coverage begun by
     then. A new enrollee has fewer than twelve months covered in the year before. Who is under 65 without a
     flag of disability is taken as entitled by it, or by end-stage renal disease where that flag is set.
+
+    Raises
+    ------
+    DataError
+        Nobody is covered when the payment year begins.
     """
     parts = [_shard_members(shard, payment_year) for shard in history.shards()]
     frame = pl.concat(parts) if parts else pl.DataFrame()
