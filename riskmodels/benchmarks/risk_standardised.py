@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from riskmodels import __version__
-from riskmodels.benchmarks.hierarchical import HierarchicalFit, fit_problem, sorted_problem
+from riskmodels.benchmarks.hierarchical import HierarchicalFit, fit_problem
 from riskmodels.benchmarks.hierarchical_newton import MOST_LOG_VARIANCE
+from riskmodels.benchmarks.hierarchical_problem import sorted_problem
 from riskmodels.benchmarks.intervals import normal_quantile
 from riskmodels.benchmarks.result import Benchmark
 from riskmodels.benchmarks.rsrr import bootstrap_effects, predicted_over_expected

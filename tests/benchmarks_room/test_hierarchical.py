@@ -10,8 +10,8 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from riskmodels.benchmarks import HierarchicalFit, fit_hierarchical
-from riskmodels.benchmarks.hierarchical import sorted_problem
 from riskmodels.benchmarks.hierarchical_newton import maximise
+from riskmodels.benchmarks.hierarchical_problem import sorted_problem
 from riskmodels.errors import SpecError
 
 # Contagious bovine pleuropneumonia in 15 herds (Lesnoff and others 2004), the example of lme4's manual: herd,
