@@ -197,15 +197,20 @@ def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:
 
 def _linked_since(shard: Shard, frame: pl.DataFrame) -> np.ndarray:
     """Return the instant from which the encounter that a row belongs to was known, 0 where it has none."""
-    known = shard.encounter.select("encounter", known=pl.max_horizontal("recorded_at", "end"))
-    linked = frame.select("encounter").join(known, on="encounter", how="left", maintain_order="left")
-    return linked["known"].to_physical().fill_null(0).to_numpy()
+    since = pl.max_horizontal("recorded_at", "end").to_physical()
+    return _of_encounter(shard, frame, since).fill_null(0).to_numpy()
 
 
 def _column(shard: Shard, frame: pl.DataFrame, name: str) -> pl.Series:
-    if name != "encounter_kind":
-        return frame[name]
-    kinds = shard.encounter.select("encounter", encounter_kind=pl.col("kind").cast(pl.String))
-    return frame.select("encounter").join(kinds, on="encounter", how="left", maintain_order="left")[
-        "encounter_kind"
-    ]
+    return (
+        frame[name]
+        if name != "encounter_kind"
+        else _of_encounter(shard, frame, pl.col("kind").cast(pl.String))
+    )
+
+
+def _of_encounter(shard: Shard, frame: pl.DataFrame, what: pl.Expr) -> pl.Series:
+    """Return something of the encounter that each row belongs to, null where it has none of its patient's."""
+    both = ["person", "encounter"]
+    known = shard.encounter.select(*both, what=what)
+    return frame.select(both).join(known, on=both, how="left", maintain_order="left")["what"]

@@ -13,7 +13,7 @@ from riskmodels.features.feature_set import FeatureSet, Part
 from riskmodels.features.registering import functions_for
 from riskmodels.features.sources import Encounters, Events, Source
 from riskmodels.features.table import is_whole
-from riskmodels.features.windows import AGGREGATIONS, Program
+from riskmodels.features.windows import AGGREGATIONS, MEASURE, Program
 from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS, STORED
 from riskmodels.terminology.grouper import normalize
 
@@ -126,7 +126,7 @@ def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -
             wanted.add("encounter")
         reads[plan.table] = wanted & set(STORED[plan.table])
         if "encounter_kind" in wanted:
-            reads.setdefault("encounter", set()).update(("encounter", "kind", "end"))
+            reads.setdefault("encounter", set()).update(("person", "encounter", "kind", "end"))
     facts = {column for spec in feature_set.every_static() for column in FACTS[spec.fact].columns}
     if facts:
         reads.setdefault("event", set()).update(facts)
@@ -178,69 +178,64 @@ class _Codes:
 def _pass(
     plan: TablePlan, parts: Sequence[Part], anchor: str, numbers: list[int], codes: _Codes, known_only: bool
 ) -> Pass:
-    slots: dict[tuple[Source, str | None], dict[tuple[AnyValue, ...], list[int]]] = {}
+    sources: dict[tuple[Source, str | None], dict[tuple[AnyValue, ...], list[int]]] = {}
     for n in numbers:
         spec, window = parts[n].spec, parts[n].window
-        measures = slots.setdefault((spec.source, parts[n].group), {})
+        measures = sources.setdefault((spec.source, parts[n].group), {})
         nested = (spec.aggregation, spec.value, window.near, window if window.stay else None)
         measures.setdefault(nested, []).append(n)
     by_kind: list[list[int]] = [[] for _ in KINDS[plan.table]]
     by_code: list[tuple[np.ndarray, int]] = []
-    slot_kinds, slot_marks, slot_linked = [], [], []
-    for number, (source, group) in enumerate(slots):
+    records: list[tuple[AnyValue, ...]] = []
+    ladders: dict[tuple[int, ...], int] = {}  # where windows end, and how far each of them reaches back
+    places: list[int] = []
+    n_seen = 0
+    for (source, group), measures in sources.items():
         taken = [KINDS[plan.table].index(kind) for kind in source.kinds or KINDS[plan.table]]
-        slot_kinds.append(sum(1 << kind for kind in taken))
-        slot_marks.append(sum(1 << _place(plan.conditions, condition) for condition in source.where))
-        slot_linked.append(any(column == "encounter_kind" for column, _ in source.where))
+        kinds = sum(1 << kind for kind in taken)
+        marks = sum(1 << _place(plan.conditions, condition) for condition in source.where)
+        linked = any(column == "encounter_kind" for column, _ in source.where)
         listed = None if isinstance(source, Encounters) else codes.of(source, group)
-        if listed is None:
-            for kind in taken:
-                by_kind[kind].append(number)
-        else:
-            by_code.append((listed, number))
+        for members in measures.values():
+            number, first = len(records), len(places)
+            if listed is None:
+                for kind in taken:
+                    by_kind[kind].append(number)
+            else:
+                by_code.append((listed, number))
+            windows = sorted(members, key=lambda n: parts[n].window.far)
+            places += windows
+            spec, nearest = parts[windows[0]].spec, parts[windows[0]].window
+            climb = (nearest.near, *(parts[n].window.far for n in windows))
+            ladder = ladders.setdefault(climb, len(ladders))
+            distinct = spec.aggregation == "distinct"
+            value = -1 if distinct or spec.value is None else _place(plan.values, spec.value)
+            key = _place(plan.keys, spec.value) if distinct else -1
+            how = AGGREGATIONS[spec.aggregation]
+            records.append(
+                (kinds, marks, how, value, key, n_seen, ladder, first, len(places), nearest.stay, linked)
+            )
+            n_seen += distinct
     if len(plan.conditions) > 64:
         raise SpecError(f"A feature set can have at most 64 different where= conditions on {plan.table}s.")
-    code_start, code_slots = _csr(by_code, codes.size if by_code else 0)
-    ladders = [
-        sorted(ladder, key=lambda n: parts[n].window.far)
-        for measures in slots.values()
-        for ladder in measures.values()
-    ]
-    chosen = [parts[ladder[-1]] for ladder in ladders]  # a measure, by its farthest window
-    distinct = [part.spec.aggregation == "distinct" for part in chosen]
-    value, key = [], []
-    for part, keyed in zip(chosen, distinct, strict=True):
-        asked = part.spec.value
-        value.append(-1 if keyed or asked is None else _place(plan.values, asked))
-        key.append(_place(plan.keys, asked) if keyed else -1)
-    climbs = [(parts[steps[0]].window.near, *(parts[n].window.far for n in steps)) for steps in ladders]
-    shared = list(dict.fromkeys(climbs))
+    code_start, code_measures = _csr(by_code, codes.size if by_code else 0)
+    chosen = [parts[n] for n in places]
     any_stay = any(part.window.stay for part in chosen)
     program = Program(
+        measures=fixed(np.array(records, MEASURE), MEASURE),
         by_kind_start=_starts(by_kind),
-        by_kind=fixed([slot for members in by_kind for slot in members], np.uint32),
+        by_kind=fixed([number for members in by_kind for number in members], np.uint32),
         by_code_start=code_start,
-        by_code=code_slots,
-        slot_kinds=fixed(slot_kinds, np.uint64),
-        slot_marks=fixed(slot_marks, np.uint64),
-        slot_linked=fixed(slot_linked, np.bool_),
-        slot_start=_starts(slots.values()),
-        ladder=fixed([shared.index(climb) for climb in climbs], np.uint32),
-        with_stay=fixed([part.window.stay for part in chosen], np.bool_),
-        how=fixed([AGGREGATIONS[part.spec.aggregation] for part in chosen], np.int8),
-        value=fixed(value, np.int32),
-        key=fixed(key, np.int32),
-        seen=fixed(np.cumsum(distinct) - 1, np.int32),
-        window_start=_starts(ladders),
-        place=fixed([n for ladder in ladders for n in ladder], np.uint32),
-        near=fixed([climb[0] for climb in shared], np.int64),
-        rung_start=_starts([climb[1:] for climb in shared]),
-        far=fixed([far for climb in shared for far in climb[1:]], np.int64),
-        longest=2**62 if any_stay else max(climb[-1] for climb in shared),
+        by_code=code_measures,
+        place=fixed(places, np.uint32),
+        near=fixed([climb[0] for climb in ladders], np.int64),
+        rung_start=_starts([climb[1:] for climb in ladders]),
+        far=fixed([far for climb in ladders for far in climb[1:]], np.int64),
+        longest=2**62 if any_stay else max(climb[-1] for climb in ladders),
         any_stay=any_stay,
         any_after=any(part.window.is_after for part in chosen),
         only_known=known_only,
-        n_seen=sum(distinct),
+        n_seen=n_seen,
         n_keys=0,
         others=functions_for({part.spec.aggregation for part in chosen}),
     )
@@ -252,7 +247,7 @@ def _starts(lists: Iterable[Sized]) -> np.ndarray:
 
 
 def _csr(entries: list[tuple[np.ndarray, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each code, where its slots start and the slots themselves."""
+    """Return, for each code, where its measures start and the measures themselves."""
     if not entries:
         return fixed([0], np.uint32), fixed([], np.uint32)
     code = np.concatenate([codes for codes, _ in entries]).astype(np.int64)

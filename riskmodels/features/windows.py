@@ -22,12 +22,14 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
+from riskmodels.features.fetching import fetch
 from riskmodels.features.filling import begin, end, has_room, put
 
-__all__ = ["AGGREGATIONS", "BUILT_IN", "MOST_VALUES", "Cases", "Program", "Rows", "look_back"]
+__all__ = ["AGGREGATIONS", "BUILT_IN", "MEASURE", "MOST_VALUES", "Cases", "Program", "Rows", "look_back"]
 
 WIDTH = 6
 MOST_VALUES = 4
+AHEAD, ROWS_PER_LINE, MOST_FETCHED = 4, 8, 1024  # cases; rows of 8 bytes in a line of the cache; rows
 OUTSIDE = np.uint32(1 << 24)  # more than a ladder has rungs
 DAY = 86_400_000_000.0  # microseconds
 COUNT, ANY, SUM, MEAN, LAST, DAYS_SINCE, SLOPE = range(7)
@@ -71,31 +73,39 @@ class Cases(NamedTuple):
     stay: np.ndarray  # int32
 
 
+MEASURE = np.dtype(
+    [
+        ("kinds", np.uint64),  # the kinds of rows it takes, a bit each
+        ("marks", np.uint64),  # the conditions it asks for, a bit each
+        ("how", np.int32),  # which of `AGGREGATIONS`
+        ("value", np.int32),  # which of the values, -1 for none
+        ("key", np.int32),  # which of the keys, -1 for none
+        ("seen", np.uint32),  # place among the measures that have a key
+        ("ladder", np.uint32),  # the ladder of its windows
+        ("first", np.uint32),  # its windows are [first, end), one for each rung of the ladder
+        ("end", np.uint32),
+        ("with_stay", np.bool_),  # the index stay's own rows count too
+        ("linked", np.bool_),  # it asks for the kind of the encounter that a row belongs to
+    ],
+    align=True,
+)
+
+
 class Program(NamedTuple):
     """Which columns take which rows.
 
-    A slot asks for some rows; its measures aggregate them. A measure fills a column for each of its windows,
-    nearest first: the state it is in after the last row of a window is what that window holds, so that a row
-    is taken in once, however many windows it lies in. Measures of the same windows share a ladder of them.
-    Windows that hold the stay's own rows are not nested in time, and have a measure each.
+    A measure aggregates some of the rows. It fills a column for each of its windows, nearest first: what it
+    holds after the last row of a window is what that window holds, so that a row is taken in once, however
+    many windows it lies in. Measures of the same windows share a ladder of them. Windows that hold the stay's
+    own rows are not nested in time, and have a measure each.
     """
 
     # Places are unsigned: Numba then leaves out the check for indices that count from the end.
-    by_kind_start: np.ndarray  # uint32 (kinds + 1): the slots that take every code of a kind
+    measures: np.ndarray  # `MEASURE` (measures)
+    by_kind_start: np.ndarray  # uint32 (kinds + 1): the measures that take every code of a kind
     by_kind: np.ndarray
-    by_code_start: np.ndarray  # uint32 (codes + 1): the slots that take a code
+    by_code_start: np.ndarray  # uint32 (codes + 1): the measures that take a code
     by_code: np.ndarray
-    slot_kinds: np.ndarray  # uint64 (slots): the kinds a slot takes, a bit each
-    slot_marks: np.ndarray  # uint64 (slots): the conditions a slot asks for
-    slot_linked: np.ndarray  # bool (slots): asks for the kind of the encounter that a row belongs to
-    slot_start: np.ndarray  # uint32 (slots + 1): its measures
-    ladder: np.ndarray  # uint32 (measures): the ladder of its windows
-    with_stay: np.ndarray  # bool (measures): the index stay's own rows count too
-    how: np.ndarray  # int8 (measures)
-    value: np.ndarray  # int32 (measures): which of the values, -1 for none
-    key: np.ndarray  # int32 (measures): which of the keys, -1 for none
-    seen: np.ndarray  # int32 (measures): place among the measures that have a key
-    window_start: np.ndarray  # uint32 (measures + 1): its windows, one for each rung of the ladder
     place: np.ndarray  # uint32 (windows): the column of `out` that is filled
     near: np.ndarray  # int64 (ladders): windows are [anchor - far, anchor - near)
     rung_start: np.ndarray  # uint32 (ladders + 1): its rungs, nearest first
@@ -189,14 +199,40 @@ def _take(how, state, age, value, others):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def _look_ahead(low, high, time, kind, code, first_value, second_value):  # type: ignore[no-untyped-def]
+    """Fetch the rows of a patient whose case will come soon, but for those of very many rows."""
+    if high - low <= MOST_FETCHED:
+        for r in range(low, high, ROWS_PER_LINE):
+            fetch(time, r)
+            fetch(kind, r)
+            if code.size:
+                fetch(code, r)
+            if first_value.size:
+                fetch(first_value, r)
+            if second_value.size:
+                fetch(second_value, r)
+
+
+@njit(inline="always")
 def _climb(rung, near, start, far, elapsed):  # type: ignore[no-untyped-def]
-    """Find the first window of each ladder that reaches back so far; beyond all where it begins later."""
+    """Find the nearest window of each ladder that reaches back so far, or `OUTSIDE` where it ends before.
+
+    Returns until when this holds, for rows come in the order of the time that has elapsed.
+    """
+    until = np.int64(2**62)
     for ladder in range(near.size):
-        first = start[ladder]
-        steps = np.uint32(0)
-        for window in range(first, start[ladder + 1]):
-            steps += elapsed > far[window]
-        rung[ladder] = steps if elapsed > near[ladder] else OUTSIDE
+        if elapsed <= near[ladder]:
+            rung[ladder] = OUTSIDE
+            until = min(until, near[ladder])
+            continue
+        first, end = start[ladder], start[ladder + 1]
+        window = first
+        while window < end and elapsed > far[window]:
+            window += np.uint32(1)
+        rung[ladder] = window - first
+        if window < end:
+            until = min(until, far[window])
+    return until
 
 
 @njit(inline="always")
@@ -236,7 +272,7 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     Time: one binary search a case, and one step for each row in its longest window.
     """
     first_value, second_value, third_value, fourth_value = rows.values
-    n_measures = program.how.size
+    n_measures = program.measures.size
     state = np.zeros((n_measures, WIDTH))
     started = np.zeros(n_measures, np.bool_)
     touched = np.empty(n_measures + 1, np.uint32)
@@ -249,6 +285,16 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
     for i in range(begin(out), cases.low.size):
         if not has_room(out, i, program.place.size):
             return
+        if i + AHEAD < cases.low.size:
+            _look_ahead(
+                cases.low[i + AHEAD],
+                cases.high[i + AHEAD],
+                rows.time,
+                rows.kind,
+                rows.code,
+                first_value,
+                second_value,
+            )
         anchor, low = cases.anchor[i], cases.low[i]
         # What is at this instant or later counts only as the stay's own.
         latest = max(anchor, cases.index_time[i]) if program.any_after else anchor
@@ -256,6 +302,7 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
         if program.any_stay:
             last = max(latest, cases.index_time[i] + 1)  # the stay's own rows at its last instant count
         n_touched = 0
+        until = np.int64(-(2**62))
         for r in range(_first_not_before(rows.time, low, cases.high[i], last) - 1, low - 1, -1):
             elapsed = anchor - rows.time[r]
             if elapsed > program.longest:
@@ -265,72 +312,68 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
             own = program.any_stay and _belongs_to_stay(rows, cases, i, r)
             if rows.time[r] >= latest and not own:
                 continue
+            if elapsed > until:
+                until = _climb(rung, program.near, program.rung_start, program.far, elapsed)
             age = elapsed / DAY
             kind = np.int64(rows.kind[r])
             first = program.by_kind_start[kind]
             n_by_kind = program.by_kind_start[kind + 1] - first
-            first_by_code = n_slots = n_by_kind
+            first_by_code = n_all = n_by_kind
             if with_codes:
                 first_by_code = program.by_code_start[rows.code[r]]
-                n_slots += program.by_code_start[rows.code[r] + 1] - first_by_code
-            if n_slots > 0:
-                _climb(rung, program.near, program.rung_start, program.far, elapsed)
-            for j in range(n_slots):
+                n_all += program.by_code_start[rows.code[r] + 1] - first_by_code
+            for j in range(n_all):
                 if j < n_by_kind:
-                    slot = program.by_kind[first + j]
+                    m = program.by_kind[first + j]
                 else:
-                    slot = program.by_code[first_by_code + j - n_by_kind]
-                    if not (program.slot_kinds[slot] >> np.uint64(kind)) & np.uint64(1):
+                    m = program.by_code[first_by_code + j - n_by_kind]
+                measure = program.measures[m]
+                if not (measure.kinds >> np.uint64(kind)) & np.uint64(1):
+                    continue
+                if with_marks and (rows.marks[r] & measure.marks) != measure.marks:
+                    continue
+                if program.only_known and measure.linked and rows.linked_since[r] >= cases.index_time[i]:
+                    continue
+                w = measure.first + rung[measure.ladder]
+                if w >= measure.end:
+                    if not (own and measure.with_stay):
                         continue
-                if with_marks and (rows.marks[r] & program.slot_marks[slot]) != program.slot_marks[slot]:
-                    continue
-                if (
-                    program.only_known
-                    and program.slot_linked[slot]
-                    and rows.linked_since[r] >= cases.index_time[i]
-                ):
-                    continue
-                for m in range(program.slot_start[slot], program.slot_start[slot + 1]):
-                    w = program.window_start[m] + rung[program.ladder[m]]
-                    if w >= program.window_start[m + 1]:
-                        if not (own and program.with_stay[m]):
-                            continue
-                        w = program.window_start[m]
-                    value = 0.0
-                    v = program.value[m]
-                    if v >= 0:
-                        if v == 0:
-                            value = first_value[r]
-                        elif v == 1:
-                            value = second_value[r]
-                        elif v == 2:
-                            value = third_value[r]
-                        else:
-                            value = fourth_value[r]
-                        if np.isnan(value) or not _bit(rows.known, v, r):
-                            continue
-                    if program.key[m] >= 0:
-                        key = rows.keys[program.key[m], r]
-                        if key < 0 or seen[program.seen[m], key] == i + 1:
-                            continue
-                        seen[program.seen[m], key] = i + 1
-                    touched[n_touched] = m
-                    n_touched += not started[m]
-                    started[m] = True
-                    _take(program.how[m], state[m], age, value, program.others)
-                    held[w] = state[m, 0]
-                    reached[w] = True
+                    w = measure.first
+                value = 0.0
+                v = measure.value
+                if v >= 0:
+                    if v == 0:
+                        value = first_value[r]
+                    elif v == 1:
+                        value = second_value[r]
+                    elif v == 2:
+                        value = third_value[r]
+                    else:
+                        value = fourth_value[r]
+                    if np.isnan(value) or not _bit(rows.known, v, r):
+                        continue
+                if measure.key >= 0:
+                    key = rows.keys[measure.key, r]
+                    if key < 0 or seen[measure.seen, key] == i + 1:
+                        continue
+                    seen[measure.seen, key] = i + 1
+                touched[n_touched] = m
+                n_touched += not started[m]
+                started[m] = True
+                _take(measure.how, state[m], age, value, program.others)
+                held[w] = state[m, 0]
+                reached[w] = True
         for j in range(n_touched):
-            measure = touched[j]
-            started[measure] = False
-            state[measure] = 0.0
-            nearest = program.window_start[measure]
-            while not reached[nearest]:
-                nearest += 1
-            value = held[nearest]
-            for w in range(nearest, program.window_start[measure + 1]):
-                if reached[w]:
-                    value = held[w]
-                    reached[w] = False
-                put(out, program.place[w], i, value)
+            m = touched[j]
+            started[m] = False
+            state[m] = 0.0
+            w = program.measures[m].first
+            while not reached[w]:
+                w += np.uint32(1)
+            value = held[w]
+            for place in range(w, program.measures[m].end):
+                if reached[place]:
+                    value = held[place]
+                    reached[place] = False
+                put(out, program.place[place], i, value)
         end(out, i)

@@ -101,10 +101,10 @@ def reference_rows(
     source, t, admission = spec.source, case["index_time"], case["admission_time"]
     a = t if spec.anchor == "index" else admission
     clock = "end" if source.table == "encounter" else "time"
-    stays = {row["encounter"]: row for row in data.encounter.iter_rows(named=True)}
+    stays = {(row["person"], row["encounter"]): row for row in data.encounter.iter_rows(named=True)}
     kinds = {
-        number: row["kind"]
-        for number, row in stays.items()
+        whose: row["kind"]
+        for whose, row in stays.items()
         if not known_only or max(row["recorded_at"] or row["end"], row["end"]) < t
     }
     chosen = []
@@ -119,7 +119,7 @@ def reference_rows(
             continue
         if known_only and max(row["recorded_at"] or at, at) >= t:
             continue
-        full = {**row, "encounter_kind": kinds.get(row["encounter"])}
+        full = {**row, "encounter_kind": kinds.get((row["person"], row["encounter"]))}
         if (source.kinds and row["kind"] not in source.kinds) or any(
             full[c] not in ok for c, ok in source.where
         ):

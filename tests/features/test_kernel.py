@@ -107,6 +107,17 @@ def test_patients_are_independent(encounters, events, rows, spec):
         assert build(own, index_cases.filter(mine), [spec]).frame.equals(whole.filter(mine))
 
 
+@pytest.mark.parametrize("known_only", [False, True])
+def test_an_event_that_names_the_encounter_of_another_patient_belongs_to_none(known_only):
+    """A shard that is made by hand can hold what a history cannot: it must not join two patients."""
+    stay = {"person": 0, "encounter": 0, "kind": "inpatient", "start": day(0), "end": day(0)}
+    coded = {"time": day(0), "kind": "diagnosis", "code": 0, "position": 1, "encounter": 0}
+    data = shard([stay], [{"person": 0, **coded}, {"person": 1, **coded}])
+    spec = Count(Events("diagnosis", where={"encounter_kind": ("inpatient",)}), "1d", name="n")
+    rows = cases({"person": 0, "index_time": day(1)}, {"person": 1, "index_time": day(1)})
+    assert build(data, rows, [spec], known_only=known_only).frame["n"].to_list() == [1.0, 0.0]
+
+
 @quick
 @given(strategies.encounter_rows(), strategies.event_rows, strategies.case_rows(), strategies.specs())
 def test_counts_grow_with_the_window(encounters, events, rows, spec):
