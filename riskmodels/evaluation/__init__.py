@@ -1,7 +1,8 @@
 """How good predictions are: discrimination, calibration and usefulness, with patient-clustered intervals."""
 
 from riskmodels.evaluation.compare import compare
-from riskmodels.evaluation.costs import CostComparison, CostEvaluation, compare_costs, read_evaluation
+from riskmodels.evaluation.cost_result import CostComparison, CostEvaluation, read_evaluation
+from riskmodels.evaluation.costs import compare_costs
 from riskmodels.evaluation.drift import reference_distribution, stability
 from riskmodels.evaluation.drivers import summarise_drivers
 from riskmodels.evaluation.evaluate import evaluate
