@@ -22,9 +22,10 @@ __all__ = ["write_report"]
 ADD = {
     "evaluation": ("How good the predictions are", "riskmodels train {task} HISTORY"),
     "drivers": ("What drives risk", "riskmodels train {task} HISTORY"),
-    "benchmark": ("Hospitals", "riskmodels benchmark {task} HISTORY --by facility_id --out FILE.parquet"),
+    "benchmark": ("Hospitals", "riskmodels benchmark {task} HISTORY --by {by} --out FILE.parquet"),
     "payment": ("What it means for payments", "riskmodels pay hrrp FILE --year YEAR --out FILE.csv"),
 }
+STAYS, PEOPLE = TrainingSummary.unit, "person-years"
 
 
 def write_report(
@@ -99,6 +100,8 @@ def write_report(
     paid = _frame(payment)
     pays = None if paid is None else payment_view(paid, payment_summary, hidden)
     given_inputs = {"evaluation": evaluation, "drivers": drivers, "benchmark": hospitals, "payment": pays}
+    # People of a population belong to no hospital, and the readmissions program is about stays.
+    by = "attributed_provider" if training.unit == PEOPLE else "facility_id"
     named = " ".join(filter(None, (training.model_name, training.model_version)))
     written = (created or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
     meta = (training.title if training.title != title else "", f"Model {named}" if named else "")
@@ -122,9 +125,9 @@ def write_report(
         benchmark=hospitals,
         payment=pays,
         absent=[
-            (name, command.format(task=training.task))
+            (name, command.format(task=training.task, by=by))
             for key, (name, command) in ADD.items()
-            if given_inputs[key] is None
+            if given_inputs[key] is None and (key != "payment" or training.unit == STAYS)
         ],
         created=written,
     )

@@ -345,3 +345,13 @@ def test_the_title_is_said_once_and_the_model_is_named(training, tmp_path):
 )
 def test_both_limits_in_dollars_have_one_unit(lower, upper, said):
     assert dollar_span(lower, upper) == said
+
+
+def test_a_report_on_a_population_names_commands_that_work_for_it(training, tmp_path):
+    """Its people belong to no hospital, and no penalty for readmissions follows from it."""
+    text = render(tmp_path, title="T", training={**training, "task": "ed-visit-12m", "unit": "person-years"})
+    assert "riskmodels benchmark ed-visit-12m HISTORY --by attributed_provider" in text
+    assert "riskmodels pay" not in text
+    stays = render(tmp_path, title="T", training=training)
+    assert "riskmodels benchmark readmission-30d HISTORY --by facility_id" in stays
+    assert "riskmodels pay hrrp" in stays
