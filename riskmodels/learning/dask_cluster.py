@@ -107,7 +107,14 @@ class Cluster:
                     give_up()
 
     def _refuse_loss(self) -> None:
-        if lost := sorted(set(self.workers) - set(self.client.ncores())):
+        try:
+            lost = sorted(set(self.workers) - set(self.client.ncores()))
+        except OSError as error:
+            raise RiskModelsError(
+                "training stopped: the Dask scheduler was lost, and with it what the workers held\n"
+                "Fix: see its log, start it and the workers, and train again"
+            ) from error
+        if lost:
             raise RiskModelsError(
                 f"training stopped: the Dask worker {lost[0]} was lost, and its part of the rows\n"
                 "Fix: see its log (most often its memory was full: use more workers), and start again"

@@ -20,6 +20,7 @@ from riskmodels.learning import RiskModel, dask_cluster
 from riskmodels.learning.boosting import booster_text
 from riskmodels.learning.distributed import fit_on_cluster, predict_on_cluster
 
+dask = pytest.importorskip("dask", reason="needs Dask: pip install 'riskmodels[dask]'")
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'riskmodels[dask]'")
 PARAMETERS: dict[str, Any] = {"learning_rate": 0.1, "n_estimators": 200, "num_threads": 1, "folds": None}
 
@@ -232,6 +233,26 @@ def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, rows: Path, address: str)
     monkeypatch.setattr(dask_cluster, "SECONDS_TO_ANSWER", 1)
     with pytest.raises(SpecError, match=f"no Dask scheduler answers at {re.escape(address)}"):
         fit_on_cluster(RiskModel(**PARAMETERS), address, rows, COLUMNS)
+
+
+def test_one_worker_and_a_scheduler_that_is_lost(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker fits what one node fits; without its scheduler the fit ends and says so."""
+    monkeypatch.setattr(dask_cluster, "SECONDS_TO_ANSWER", 3)
+    options = {"n_workers": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    parameters = {**PARAMETERS, "n_estimators": 40}
+    frame = pl.read_parquet(rows)
+    with distributed.LocalCluster(threads_per_worker=1, **options) as alone:
+        there = fit_on_cluster(RiskModel(**parameters), alone.scheduler_address, rows, COLUMNS)
+        here = RiskModel(**parameters)
+        here.fit(feature_frame(frame, False), frame["label"], groups=frame["person_id"])
+        np.testing.assert_allclose(
+            there.predict_raw(frame.select(NAMES)), here.predict_raw(frame.select(NAMES))
+        )
+        with dask_cluster.open_cluster(alone.scheduler_address) as cluster:
+            alone.close()
+            soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+            with soon, pytest.raises(RiskModelsError, match="the Dask scheduler was lost"):
+                cluster.each(os.getpid)
 
 
 def test_no_worker(rows: Path) -> None:
