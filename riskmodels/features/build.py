@@ -19,7 +19,7 @@ from riskmodels.features.plan import Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
-from riskmodels.features.table import Table, as_columns, new_table, pour
+from riskmodels.features.table import Table, as_frame, new_table, pour
 from riskmodels.features.windows import Cases, Program, Rows, look_back
 from riskmodels.history import History, Shard
 from riskmodels.history.schema import STORED
@@ -123,13 +123,16 @@ def build_shard_features(
         plan = make_plan(feature_set, vocabulary, known_only=known_only)
     numbers, sparse = _look_backs(shard, cases, plan)
     statics = _statics(shard, cases, plan, plan.feature_set.every_static())
-    frame = pl.DataFrame([cases["index_id"], *numbers, *statics])
+    found = [cases.select("index_id"), numbers, pl.DataFrame(statics)]
+    frame = pl.concat([part for part in found if part.width], how="horizontal")
     scores = [spec for spec in plan.feature_set.specs if isinstance(spec, Score)]
     frame = frame.with_columns(
         expression.cast(pl.Float64) for spec in scores for expression in FORMULAS[spec.formula].compute()
     )
     columns, sparse_columns = plan.feature_set.columns, plan.feature_set.sparse_columns
-    return FeatureFrame(frame.select("index_id", *plan.feature_set.names), columns, sparse, sparse_columns)
+    # By names: of each expression Python would make an object.
+    frame = frame[["index_id", *plan.feature_set.names]]
+    return FeatureFrame(frame, columns, sparse, sparse_columns)
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ def empty_frame(plan: Plan, cases: pl.DataFrame) -> pl.DataFrame:
     return empty_features(plan, cases).frame
 
 
-def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.Series], csr_matrix | None]:
+def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, csr_matrix | None]:
     """Return the look-back columns of the table, and the sparse matrix where there is one."""
     runs: list[tuple[Rows, Cases, Program]] = []
     sparse: csr_matrix | None = None
@@ -230,7 +233,7 @@ def _look_backs(shard: Shard, cases: pl.DataFrame, plan: Plan) -> tuple[list[pl.
             program = run.program._replace(n_keys=n_keys)
             filled = fill_lists(rows, anchored(here, run.anchor), program, len(plan.sparse_parts))
             sparse = filled if sparse is None else sparse + filled  # no two passes fill the same column
-    return as_columns(_filled(runs, cases.height, plan), plan.parts, packed=plan.packed), sparse
+    return as_frame(_filled(runs, cases.height, plan), plan.parts, packed=plan.packed), sparse
 
 
 def _filled(runs: list[tuple[Rows, Cases, Program]], n_cases: int, plan: Plan) -> Table:

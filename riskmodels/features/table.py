@@ -1,5 +1,6 @@
 """The columns of a shard's look-back features, from what the kernel fills to a table of Polars."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from numba import njit
 
 from riskmodels.features.feature_set import Part
 
-__all__ = ["WHOLE_NUMBERS", "Table", "as_columns", "is_whole", "new_table", "pour"]
+__all__ = ["WHOLE_NUMBERS", "Table", "as_frame", "is_whole", "new_table", "pour"]
 
 WHOLE_NUMBERS = ("count", "any", "distinct")
 
@@ -63,17 +64,15 @@ def pour(block, absent, table, start):  # type: ignore[no-untyped-def]
         block[column, :n] = absent[column]
 
 
-def as_columns(table: Table, parts: Sequence[Part], *, packed: bool) -> list[pl.Series]:
-    """Return the columns of a table, which keep its memory: Int32 where packed, or else Float64."""
-    if not parts:
-        return []
+def as_frame(table: Table, parts: Sequence[Part], *, packed: bool) -> pl.DataFrame:
+    """Return a table as Polars has it, in the same memory: whole numbers Int32 where packed, else Float64."""
     n_cases = table.whole.shape[1]
     known = np.packbits(~np.isnan(table.number), axis=1, bitorder="little")
     arrays = [
         pa.Array.from_buffers(pa.int32(), n_cases, [None, pa.py_buffer(column)]) for column in table.whole
     ]
     for part, column, bits in zip(parts[len(arrays) :], table.number, known, strict=True):
-        where = pa.py_buffer(bits) if np.isnan(part.spec.absent) else None
+        where = pa.py_buffer(bits) if math.isnan(part.spec.absent) else None
         arrays.append(pa.Array.from_buffers(pa.float64(), n_cases, [where, pa.py_buffer(column)]))
     frame = pl.DataFrame(pa.table(arrays, names=[part.name for part in parts]))
-    return frame.get_columns() if packed else frame.cast({pl.Int32: pl.Float64}).get_columns()
+    return frame if packed else frame.cast({pl.Int32: pl.Float64})

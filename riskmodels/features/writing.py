@@ -190,10 +190,12 @@ class _ShardRows:
     def as_written(self, built: FeatureFrame, cases: pl.DataFrame) -> pl.DataFrame:
         """Return features with what is kept of their cases, sparse columns as lists."""
         frame = built.frame
-        parts = [frame.select("index_id"), cases.select(self.keep), frame.drop("index_id")]
+        if self.keep:
+            kept = [frame[["index_id"]], cases.select(self.keep), frame[frame.columns[1:]]]
+            frame = pl.concat([part for part in kept if part.width], how="horizontal")
         if built.sparse is not None:
-            parts.append(as_lists(built.sparse))
-        return pl.concat([part for part in parts if part.width], how="horizontal")
+            frame = pl.concat([frame, as_lists(built.sparse)], how="horizontal")
+        return frame
 
     def __reduce__(self) -> tuple[Any, ...]:  # the plan is made where it is used
         folder = replace(self.folder, path=self.folder.path.absolute())
