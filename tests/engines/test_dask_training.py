@@ -70,9 +70,14 @@ def fitted(place: Path, history: History, scheduler: Any = None, most: int | Non
     return fit(data if most is None else replace(data, table=replace(data.table, rows_here=most)), plan)
 
 
-def test_the_evidence_is_that_of_one_node(dask_cluster: Any, place: Path, history: History) -> None:
+@pytest.fixture(scope="module")
+def there(dask_cluster: Any, place: Path, history: History) -> Fitted:
+    """Return what a cluster fitted."""
+    return fitted(place, history, dask_cluster.scheduler_address)
+
+
+def test_the_evidence_is_that_of_one_node(there: Fitted, place: Path, history: History) -> None:
     """The same cases held out, rivals, contract and card; the model itself differs by a few leaves."""
-    there = fitted(place, history, dask_cluster.scheduler_address)
     here = fitted(place, history)
     assert there.bundle.contract == here.bundle.contract
     assert len(there.bundle.contract.sparse_columns) == 283
@@ -119,16 +124,15 @@ def test_the_model_is_logged_gated_and_registered(
     assert scored.exit_code == 0, scored.output
 
 
-def test_more_rows_than_fit_here(dask_cluster: Any, place: Path, history: History) -> None:
+def test_more_rows_than_fit_here(dask_cluster: Any, there: Fitted, place: Path, history: History) -> None:
     """Rivals and drivers come from drawn patients, and the summary says so; the evaluation from all."""
-    all_of_them = fitted(place, history, dask_cluster.scheduler_address)
     some = fitted(place, history, dask_cluster.scheduler_address, most=150)
     parts = {part["name"]: part["rows"] for part in some.summary["splits"]}
     assert 120 < parts["drawn for logistic regression"] <= 150
     assert 120 < parts["drawn to compare models and to see drivers"] <= 150
     assert some.held_out.height == some.held_out_features.height <= 150
-    assert some.evaluation.metrics.equals(all_of_them.evaluation.metrics)
-    assert len(all_of_them.summary["splits"]) == 2
+    assert some.evaluation.metrics.equals(there.evaluation.metrics)
+    assert len(there.summary["splits"]) == 2
 
 
 def other_outcomes(path: Path) -> None:
