@@ -19,6 +19,7 @@ LIMITS = {"95": 1.959964, "998": 3.090232}
 # Through fewer no curve can be drawn: each has marks of its own, the outer limits the longer ones.
 FEWEST_FOR_A_CURVE = 3
 MARK = {"95": 16, "998": 34}
+ALL_ALIKE = 0.1
 MOST_NAMED = 6
 MOST_ROWS = 24
 
@@ -108,7 +109,9 @@ def plot_funnel(benchmark: Any) -> Figure:
     limits = frame.select(pl.selectors.starts_with("funnel_")).to_numpy()
     edge = np.nanquantile(limits, [0.02, 0.98])
     low, high = min(ratio.min(), edge[0]), max(ratio.max(), edge[1])
-    ax.set_ylim(max(0.0, low - 0.08 * (high - low)), high + 0.08 * (high - low))
+    # Rates that nothing tells apart are all 1, and so are their limits.
+    room = 0.08 * (high - low) or ALL_ALIKE
+    ax.set_ylim(max(0.0, low - room), high + room)
     _name_farthest(ax, frame, far, np.log(expected) if wide else expected)
     ax.set_xlabel("Expected number with the outcome" + (" (logarithmic)" if wide else ""))
     ax.set_ylabel(_ratio_name(frame))

@@ -151,3 +151,14 @@ def test_what_is_compared_is_called_by_its_name(benchmark, column, rows, said):
     """A benchmark by sex or DRG is not one of hospitals."""
     drawn = plots.plot_caterpillar(benchmark.head(rows).rename({"facility_id": column}))
     assert drawn.axes[0].get_xlabel().partition(",")[0] == said
+
+
+@pytest.mark.filterwarnings("error")
+def test_hospitals_that_nothing_tells_apart_are_drawn(benchmark):
+    """Without variance between hospitals all rates and their limits are 1."""
+    ones = {f"funnel_{side}_{level}": 1.0 for side in ("lower", "upper") for level in ("95", "998")}
+    alike = benchmark.with_columns(
+        ratio=pl.lit(1.0), predicted=pl.col("expected"), **{k: pl.lit(v) for k, v in ones.items()}
+    )
+    low, high = plots.plot_funnel(alike).axes[0].get_ylim()
+    assert low < 1 < high
