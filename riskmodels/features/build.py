@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from riskmodels.engines import Engine, LocalEngine, Tables
 from riskmodels.errors import SpecError
+from riskmodels.features.arrays import Cases, Program, Rows
 from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
@@ -20,7 +21,7 @@ from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
 from riskmodels.features.spec import Score, Static
 from riskmodels.features.table import Table, as_frame, new_table, pour
-from riskmodels.features.windows import Cases, Program, Rows, look_back
+from riskmodels.features.windows import look_back
 from riskmodels.history import History, Shard
 from riskmodels.history.schema import STORED
 

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 from numba import njit
 
+from riskmodels.features.arrays import MOST_VALUES, Cases, Rows
 from riskmodels.features.plan import TablePlan, fixed
-from riskmodels.features.windows import MOST_VALUES, Cases, Rows
 from riskmodels.history import Shard
 
 __all__ = ["anchored", "lay_cases", "lay_rows", "ordered", "placed", "some"]

@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 
 from riskmodels.errors import SpecError
+from riskmodels.features.arrays import MEASURE, Program
 from riskmodels.features.facts import FACTS
 from riskmodels.features.feature_set import FeatureSet, Part
 from riskmodels.features.registering import functions_for
 from riskmodels.features.sources import Encounters, Events, Source
 from riskmodels.features.table import is_whole
-from riskmodels.features.windows import AGGREGATIONS, MEASURE, Program
+from riskmodels.features.windows import AGGREGATIONS
 from riskmodels.history.schema import ENCOUNTER_KINDS, EVENT_KINDS, STORED
 from riskmodels.terminology.grouper import normalize
 

@@ -11,9 +11,10 @@ import polars as pl
 import pyarrow as pa
 from scipy import sparse
 
+from riskmodels.features.arrays import Cases, Program, Rows
 from riskmodels.features.feature_set import FeatureColumn
 from riskmodels.features.filling import Lists
-from riskmodels.features.windows import Cases, Program, Rows, look_back
+from riskmodels.features.windows import look_back
 
 __all__ = ["COLUMNS", "VALUES", "as_lists", "fill_lists", "from_lists", "model_matrix", "stacked"]
 
