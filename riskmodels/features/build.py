@@ -27,7 +27,7 @@ from riskmodels.history.schema import STORED
 
 __all__ = ["FeatureFrame", "build_features", "build_shard_features"]
 
-CASES_AT_ONCE = 1024
+CASES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)

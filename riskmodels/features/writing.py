@@ -43,6 +43,7 @@ __all__ = ["write_features"]
 logger = logging.getLogger(__name__)
 
 ROWS_PER_GROUP = 16_384
+MOST_THREADS = 8
 SECONDS_TO_LOSE = 2.0  # of work that is sooner done again than put by
 
 
@@ -54,7 +55,7 @@ def write_features(
     *,
     known_only: bool = False,
     keep: Sequence[str] = (),
-    threads: int = 2,
+    threads: int | None = None,
     engine: Engine | None = None,
 ) -> list[FeatureColumn]:
     """Build the features of index cases and write them to a Parquet file, whole or not at all.
@@ -77,8 +78,9 @@ def write_features(
         Leave out rows that were recorded at or after the index time.
     keep : sequence of str
         Columns of `cases` to write too, between index_id and the features.
-    threads : int
-        Shards under work at the same time.
+    threads : int, optional
+        Shards under work at the same time. Default: one more than the cores that this process may use, for
+        a thread that reads waits at times; at most 8.
     engine : Engine, optional
         Where the shards are read: see `riskmodels.engines`. Default: here. Others write into the folder of
         parts too, so it must be theirs as well.
@@ -96,6 +98,7 @@ def write_features(
         A shard holds what a history cannot hold.
     """
     path = Path(path)
+    threads = threads or min(_cores() + 1, MOST_THREADS)
     groups = split_cases(cases, history.n_shards)
     job = {
         "history": history.fingerprint,
@@ -219,7 +222,7 @@ def _rows(
         try:
             for number in track(sorted(groups), "Building features"):
                 waiting.append(pool.submit(work.rows, number, groups[number], started))
-                if len(waiting) > 2 * threads:  # so many that none waits for what is written
+                if len(waiting) > threads + 2:  # so many that none waits for what is written
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -231,8 +234,9 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
     """Write the shards' rows to one Parquet file, with what each column is in its metadata."""
     built = empty_features(work.plan, cases)
     fields = work.as_written(built, cases.clear()).to_arrow().schema
-    # Counts are never missing: the file need not say where they are.
-    schema = pa.schema([field.with_nullable(field.name not in work.whole) for field in fields])
+    # Counts and sums are never missing: the file need not say where they are.
+    never = {part.name for part in work.plan.parts if not math.isnan(part.spec.absent)}
+    schema = pa.schema([field.with_nullable(field.name not in never) for field in fields])
     # Small whole numbers pack into a few bits: quicker to write than a dictionary of them, and no larger.
     packed = dict.fromkeys(work.whole, "DELTA_BINARY_PACKED")
     compression = {name: "none" if name in packed else "snappy" for name in schema.names}
@@ -247,9 +251,15 @@ def _assemble(path: Path, work: _ShardRows, frames: Iterator[pl.DataFrame], case
         use_dictionary=False,
         column_encoding=packed,
         compression=compression,
+        write_batch_size=ROWS_PER_GROUP,
     ) as writer:
         for group in _groups(frames):
             writer.write_table(pa.Table.from_arrays(group.to_arrow().columns, schema=writer.schema))
+
+
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _groups(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -164,6 +164,7 @@ def do_features(bench: Path, data: Path, history: Path, out: Path) -> None:
     opened = open_history(history)
     plan = make_plan(features, opened.vocabulary, packed=True)
     build_shard_features(read_shard(opened, 0, plan), pl.DataFrame(schema=schema), plan)
+    out.unlink(missing_ok=True)
     compiled, before = time.perf_counter(), time.process_time()
     opened = open_history(history)
     # By number, not by a text of it: the reference's index dates are joined by number too.
