@@ -15,7 +15,7 @@ from riskmodels.features.arrays import Cases, Program, Rows
 from riskmodels.features.facts import FACTS, FactInput
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.formulas import FORMULAS
-from riskmodels.features.laying import anchored, lay_cases, lay_rows, ordered, placed, some
+from riskmodels.features.laying import anchored, check_cases, lay_cases, lay_rows, ordered, placed, some
 from riskmodels.features.plan import Plan, make_plan
 from riskmodels.features.reading import read_shard
 from riskmodels.features.sparse import as_lists, fill_lists, from_lists, model_matrix, stacked
@@ -122,6 +122,7 @@ def build_shard_features(
         raise SpecError("build_shard_features needs vocabulary=, the history's, with a feature set.")
     else:
         plan = make_plan(feature_set, vocabulary, known_only=known_only)
+    check_cases(cases)
     numbers, sparse = _look_backs(shard, cases, plan)
     statics = _statics(shard, cases, plan, plan.feature_set.every_static())
     found = [cases.select("index_id"), numbers, pl.DataFrame(statics)]
@@ -202,6 +203,7 @@ def build_features(
 
 def split_cases(cases: pl.DataFrame, n_shards: int) -> dict[int, pl.DataFrame]:
     """Return the cases of each shard that has some, in the order in which they are given."""
+    check_cases(cases)
     placed = cases.with_columns(_shard=pl.col("person") % n_shards)
     parts = placed.partition_by("_shard", as_dict=True, include_key=False, maintain_order=True)
     return {int(number): part for (number,), part in sorted(parts.items())}

@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 from numba import njit
 
+from riskmodels.errors import DataError
 from riskmodels.features.arrays import MOST_VALUES, Cases, Rows
 from riskmodels.features.plan import TablePlan, fixed
 from riskmodels.history import Shard
 
-__all__ = ["anchored", "lay_cases", "lay_rows", "ordered", "placed", "some"]
+__all__ = ["anchored", "check_cases", "lay_cases", "lay_rows", "ordered", "placed", "some"]
 
 TIMES = ("index_time", "admission_time")
 CASE_BY_CASE = ("low", "high", "anchor", "index_time", "admission")
@@ -81,6 +82,24 @@ def lay_rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: boo
         linked_since=fixed(_linked_since(shard, frame) if linked else none, np.int64),
     )
     return rows, int(rows.keys.max(initial=-1)) + 1
+
+
+def check_cases(cases: pl.DataFrame) -> None:
+    """Refuse cases without a person or an instant, which would have rows of any time.
+
+    Raises
+    ------
+    DataError
+        It names the column and the first of these cases.
+    """
+    for name in ("person", *TIMES):
+        if cases[name].null_count():
+            row = (cases[name].is_null().arg_max() or 0) + 1
+            raise DataError(
+                f"row {row:,} of the index cases has none",
+                column=name,
+                fix="leave such cases out; a case without a stay has its index_time as admission_time",
+            )
 
 
 def lay_cases(cases: pl.DataFrame) -> Cases:

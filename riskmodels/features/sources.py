@@ -69,7 +69,7 @@ class Window:
             return cls(0, 0, True)
         if value.endswith(AFTER):
             first = cls.parse(value.removesuffix(AFTER))
-            if first.stay:
+            if first.stay or first.is_after:
                 raise _no_window(value)
             return cls(-first.near, -first.far)
         span, plus, stay = value.partition("+")
@@ -146,7 +146,10 @@ def _span(text: str, whole: str) -> int:
     found = _SPAN.fullmatch(text)
     if not found:
         raise _no_window(whole)
-    return int(found[1]) * (DAY if found[2] == "d" else HOUR)
+    length = int(found[1]) * (DAY if found[2] == "d" else HOUR)
+    if length >= FOREVER:
+        raise SpecError(f"Window {whole!r} is longer than time: write 'all' for everything before.")
+    return length
 
 
 def _no_window(value: object) -> SpecError:

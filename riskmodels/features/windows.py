@@ -221,7 +221,7 @@ def look_back(rows, cases, program, out):  # type: ignore[no-untyped-def]
             )
         anchor, low = cases.anchor[i], cases.low[i]
         # What is at this instant or later counts only as the stay's own.
-        latest = max(anchor, cases.index_time[i]) if program.any_after else anchor
+        latest = cases.index_time[i] if program.any_after else min(anchor, cases.index_time[i])
         last = latest
         if program.any_stay:
             last = max(latest, cases.index_time[i] + 1)  # the stay's own rows at its last instant count

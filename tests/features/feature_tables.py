@@ -152,7 +152,11 @@ def _aggregate(spec, chosen, clock):
         return float(bool(chosen))
     if what == "days_since":
         return min((age for age, _ in chosen), default=None)
-    known = [(age, row) for age, row in chosen if row[spec.value] is not None]
+    known = [
+        (age, row)
+        for age, row in chosen
+        if row[spec.value] is not None and row[spec.value] == row[spec.value]
+    ]  # NaN, which is no value either, does not equal itself
     values = [row[spec.value] for _, row in known]
     if what == "distinct":
         return len(set(values))

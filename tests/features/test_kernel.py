@@ -11,6 +11,7 @@ from feature_tables import GROUPER, VOCABULARY, cases, day, reference, shard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from riskmodels.errors import DataError
 from riskmodels.features import Count, Encounters, Events, FeatureSet, Last, build_shard_features
 
 quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -146,6 +147,31 @@ def test_windows_are_half_open(age, expected):
     )
     frame = build(data, cases({"index_time": day(20)}), [Count(Encounters("office"), "10d", name="n")]).frame
     assert frame["n"].to_list() == [expected]
+
+
+def test_nothing_of_the_index_time_or_later_counts_though_the_admission_is_later_still():
+    """Cases of one's own may name any two instants; the prediction instant is the bound of both."""
+    events = [{"person": 0, "time": day(n), "kind": "lab", "code": 4, "value": float(n)} for n in range(9)]
+    rows = cases({"index_time": day(4), "admission_time": day(7)})
+    windows = ("2d", "4d", "4d:all", "all", "stay", "4d+stay", "1d after", "all after")
+    for known_only in (False, True):
+        got = build(
+            shard((), events),
+            rows,
+            [Count(Events(), windows, anchor="admission", name="n")],
+            known_only=known_only,
+        )
+        assert got.frame.row(0)[1:] == (0, 1, 3, 4, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("column", ["person", "index_time", "admission_time"])
+def test_a_case_without_an_instant_or_a_person_is_refused(column):
+    """It would have rows of any time; the message names the case."""
+    rows = cases({"index_time": day(4)}, {"index_time": day(5)}).with_columns(
+        pl.when(pl.col("index_id") != "case1").then(column)
+    )
+    with pytest.raises(DataError, match=f"column {column}: row 2 of the index cases has none"):
+        build(shard(), rows, [Count(Events(), "2d")])
 
 
 def test_an_encounter_counts_once_it_is_over():

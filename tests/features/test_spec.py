@@ -78,6 +78,8 @@ def test_a_bare_number_is_days():
         "stay+stay",
         "stay after",
         "1dafter",
+        "1d after after",
+        "99999999d",
         True,
         1.5,
     ],
