@@ -18,6 +18,10 @@ __all__ = ["java_version", "start_session"]
 OLDEST_JAVA = 17
 SECONDS_TO_ANSWER = 5.0
 MASTER = re.compile(r"spark://(?P<hosts>[^/]+)$")
+# All that Spark takes; of a master of another form it tells in stack traces alone.
+MASTERS = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[[\d\s,]+\]|spark://[^/]+|yarn|k8s://.+"
+)
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # One thread a task: Spark counts tasks by cores. Arrow throughout; instants have no zone.
@@ -49,8 +53,13 @@ def start_session(master: str | None = None) -> tuple[Any, bool]:
     Raises
     ------
     SpecError
-        PySpark or Java is missing or too old, no master answers, or a session runs on another master.
+        The master has no form that Spark takes, PySpark or Java is missing or too old, no master answers,
+        or a session runs on another master.
     """
+    if master is not None and MASTERS.fullmatch(master) is None:
+        raise SpecError(
+            f"{master!r} is no master of Spark's\nFix: name one such as local[2], spark://HOST:7077 or yarn"
+        )
     try:
         from pyspark import SparkContext
         from pyspark.sql import SparkSession
@@ -60,9 +69,8 @@ def start_session(master: str | None = None) -> tuple[Any, bool]:
         ) from error
     found = java_version()
     if found is None or found < OLDEST_JAVA:
-        state = "there is no Java here" if found is None else f"the Java here is version {found}"
         raise SpecError(
-            f"PySpark 4 needs Java {OLDEST_JAVA} or newer, and {state}\n"
+            f"PySpark 4 needs Java {OLDEST_JAVA} or newer, and {_state_of_java(found)}\n"
             f"Fix: install a Java {OLDEST_JAVA} runtime, and set JAVA_HOME to it if it is not on the PATH"
         )
     _check_answers(master)
@@ -82,10 +90,9 @@ def start_session(master: str | None = None) -> tuple[Any, bool]:
             warnings.simplefilter("ignore")  # of pandas 3, which is not used: all goes by Arrow
             session = builder.getOrCreate()
     except Exception as error:
-        said = next((line for line in str(error).splitlines() if line.strip()), "no reason given").strip()
         raise SpecError(
-            f"Spark cannot be started on master {master or 'of its configuration'}: {said[:300]}\n"
-            "Fix: name a master such as local[2] or spark://HOST:7077"
+            f"Spark cannot be started on {master or 'the master of its configuration'}: {_reason(error)}\n"
+            "Fix: see that the master is up, and Spark's settings (SPARK_CONF_DIR, PYSPARK_SUBMIT_ARGS)"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     return session, True
@@ -115,6 +122,21 @@ def java_version() -> int | None:
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     match = re.search(r'version "(?:1\.)?(\d+)', said)
     return int(match[1]) if match else None
+
+
+def _state_of_java(version: int | None) -> str:
+    """Say what Java there is, and where it was looked for."""
+    home = os.environ.get("JAVA_HOME")
+    if version is not None:
+        return f"the Java here is version {version}"
+    return f"JAVA_HOME is {home}, which holds none" if home else "there is no Java here"
+
+
+def _reason(error: Exception) -> str:
+    """Return the line that says why Spark did not start: Java's own, where Java gave one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    javas = [line.removeprefix(": ") for line in lines if line.startswith(": ")]
+    return (javas or lines or ["no reason given"])[0][:300]
 
 
 def _check_answers(master: str | None) -> None:

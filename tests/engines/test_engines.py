@@ -134,6 +134,29 @@ def test_no_java(spark_ready: None, monkeypatch: pytest.MonkeyPatch, found: int 
         pass
 
 
+@pytest.mark.parametrize("master", ["local[x]", "local[0]", "loc", "http://127.0.0.1:7077", "spark://", ""])
+def test_no_form_of_a_master(master: str) -> None:
+    """What Spark would not take is refused before Java is started."""
+    with pytest.raises(SpecError, match=r"is no master of Spark's\nFix: name one such as local\[2\]"):
+        session.start_session(master)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[*]", "local[2]", "local[2,4]", "spark://a:7077,b:7077", "yarn", "k8s://https://h"],
+)
+def test_forms_of_a_master(master: str) -> None:
+    """All forms of Spark's documentation are taken."""
+    assert session.MASTERS.fullmatch(master)
+
+
+def test_java_home_without_java(spark_ready: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A JAVA_HOME that holds no Java is named: Spark would look nowhere else."""
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SpecError, match=f"JAVA_HOME is {tmp_path}, which holds none"), open_engine("spark"):
+        pass
+
+
 def test_no_master(spark_ready: None) -> None:
     """A master that does not answer is said at once."""
     with socket.socket() as free:
