@@ -21,7 +21,7 @@ class Rows(NamedTuple):
     keys: np.ndarray  # int32 (keys, rows), -1 where unknown
     encounter: np.ndarray  # int32, -1 where the row belongs to none
     since: np.ndarray  # int64, the instant from which the row was known
-    linked_since: np.ndarray  # int64, the instant from which the encounter it belongs to was known
+    linked_since: np.ndarray  # int64, from when the encounter it belongs to was known; only if that is asked
 
 
 class Cases(NamedTuple):
@@ -48,7 +48,7 @@ MEASURE = np.dtype(
         ("first", np.uint32),  # its windows are [first, end), one for each rung of the ladder
         ("end", np.uint32),
         ("with_stay", np.bool_),  # the index stay's own rows count too
-        ("linked", np.bool_),  # it asks for the kind of the encounter that a row belongs to
+        ("linked", np.bool_),  # it asks for the encounter that a row belongs to, or its kind
     ],
     align=True,
 )

@@ -7,6 +7,7 @@ from numba import njit
 from riskmodels.errors import DataError
 from riskmodels.features.arrays import MOST_VALUES, Cases, Rows
 from riskmodels.features.plan import TablePlan, fixed
+from riskmodels.features.sources import FOREVER
 from riskmodels.history import Shard
 
 __all__ = ["anchored", "check_cases", "lay_cases", "lay_rows", "ordered", "placed", "some"]
@@ -66,7 +67,7 @@ def lay_rows(shard: Shard, frame: pl.DataFrame, plan: TablePlan, known_only: boo
     since = none
     if known_only:
         since = frame.select(pl.max_horizontal("recorded_at", time).to_physical()).to_series().to_numpy()
-    linked = known_only and any(column == "encounter_kind" for column, _ in plan.conditions)
+    linked = known_only and plan.asks_encounter
     rows = Rows(
         time=fixed(frame[time].to_physical().to_numpy(), np.int64),
         kind=fixed(frame["kind"].to_physical().to_numpy(), np.uint8),
@@ -215,9 +216,9 @@ def _key(frame: pl.DataFrame, name: str, time: str) -> np.ndarray:
 
 
 def _linked_since(shard: Shard, frame: pl.DataFrame) -> np.ndarray:
-    """Return the instant from which the encounter that a row belongs to was known, 0 where it has none."""
+    """Return the instant from which the encounter of each row was known, `FOREVER` where it has none."""
     since = pl.max_horizontal("recorded_at", "end").to_physical()
-    return _of_encounter(shard, frame, since).fill_null(0).to_numpy()
+    return _of_encounter(shard, frame, since).fill_null(FOREVER).to_numpy()
 
 
 def _column(shard: Shard, frame: pl.DataFrame, name: str) -> pl.Series:

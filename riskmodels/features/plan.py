@@ -45,6 +45,12 @@ class TablePlan:
     sparse_passes: list[Pass] = field(default_factory=list)
 
     @property
+    def asks_encounter(self) -> bool:
+        """Whether it matters which encounter an event belongs to."""
+        asked = "encounter" in self.keys or any(column == "encounter_kind" for column, _ in self.conditions)
+        return self.table == "event" and (asked or self.any_stay)
+
+    @property
     def any_stay(self) -> bool:
         """Whether a pass asks which rows belong to the index stay."""
         return any(p.program.any_stay for p in (*self.passes, *self.sparse_passes))
@@ -126,7 +132,7 @@ def _reads(feature_set: FeatureSet, tables: list[TablePlan], known_only: bool) -
         if plan.table == "encounter":
             wanted.add("encounter")
         reads[plan.table] = wanted & set(STORED[plan.table])
-        if "encounter_kind" in wanted:
+        if "encounter_kind" in wanted or (known_only and plan.asks_encounter):
             reads.setdefault("encounter", set()).update(("person", "encounter", "kind", "end"))
     facts = {column for spec in feature_set.every_static() for column in FACTS[spec.fact].columns}
     if facts:
@@ -210,11 +216,24 @@ def _pass(
             climb = (nearest.near, *(parts[n].window.far for n in windows))
             ladder = ladders.setdefault(climb, len(ladders))
             distinct = spec.aggregation == "distinct"
+            by_encounter = linked or (distinct and spec.value == "encounter")
             value = -1 if distinct or spec.value is None else _place(plan.values, spec.value)
             key = _place(plan.keys, spec.value) if distinct else -1
             how = AGGREGATIONS[spec.aggregation]
             records.append(
-                (kinds, marks, how, value, key, n_seen, ladder, first, len(places), nearest.stay, linked)
+                (
+                    kinds,
+                    marks,
+                    how,
+                    value,
+                    key,
+                    n_seen,
+                    ladder,
+                    first,
+                    len(places),
+                    nearest.stay,
+                    by_encounter,
+                )
             )
             n_seen += distinct
     if len(plan.conditions) > 64:

@@ -42,7 +42,12 @@ def read_shard(history: History, number: int, plan: Plan) -> Shard:
             found = scan.collect_schema()
             if any(found.get(column) != schema[column] for column in columns):
                 raise _damaged(path, name, number, history)
-            seen = scan if history.as_of is None else known_at(name, scan, history.as_of)
+            if history.as_of is None:
+                seen = scan
+            elif "encounter" in columns:
+                seen = history.seen(name, number, scan)
+            else:
+                seen = known_at(name, scan, history.as_of)
             frames[name] = seen.select(sorted(columns)).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _damaged(path, name, number, history, error) from error

@@ -177,9 +177,9 @@ def _first_not_before(time, low, high, instant):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _belongs_to_stay(rows, cases, i, r):  # type: ignore[no-untyped-def]
-    """Whether the row is of an encounter of the stay, or of none and inside the stay."""
+    """Whether the row is of an encounter of the stay, or of none (that was known) and inside the stay."""
     encounter = rows.encounter[r]
-    if encounter < 0:
+    if encounter < 0 or (rows.linked_since.size and rows.linked_since[r] >= cases.index_time[i]):
         return cases.admission[i] <= rows.time[r] < cases.index_time[i]
     for j in range(cases.stay_start[i], cases.stay_start[i + 1]):  # noqa: SIM110 - Numba has no any()
         if cases.stay[j] == encounter:

@@ -15,7 +15,7 @@ from riskmodels.history.damage import say_damage
 from riskmodels.history.manifest import VOCABULARY, Manifest, read_manifest, shard_folder
 from riskmodels.history.schema import STORED, TABLES
 
-__all__ = ["History", "Shard", "known_at", "open_history"]
+__all__ = ["History", "Shard", "known_at", "of_encounters", "open_history"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,15 @@ class History:
 
     def _scan(self, name: str, number: int) -> pl.LazyFrame:
         frame = self._file(name, number).select(list(STORED[name]))
-        return frame if self.as_of is None else known_at(name, frame, self.as_of)
+        return frame if self.as_of is None else self.seen(name, number, frame)
+
+    def seen(self, name: str, number: int, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return what was known of a shard's table."""
+        assert self.as_of is not None
+        known = known_at(name, frame, self.as_of)
+        if name != "event":
+            return known
+        return of_encounters(known, known_at("encounter", self._file("encounter", number), self.as_of))
 
     def _file(self, name: str, number: int) -> pl.LazyFrame:
         return pl.scan_parquet(self.path / shard_folder(number) / f"{name}.parquet", hive_partitioning=False)
@@ -211,3 +219,14 @@ def known_at(name: str, frame: pl.LazyFrame, as_of: datetime) -> pl.LazyFrame:
         )
     death = pl.when(pl.col("death_date") < as_of).then(pl.col("death_date"))
     return frame.filter(pl.col("birth_date") < as_of).with_columns(death.alias("death_date"))
+
+
+def of_encounters(events: pl.LazyFrame, encounters: pl.LazyFrame) -> pl.LazyFrame:
+    """Return events that belong to one of these encounters or to none, as what it names is not there."""
+    both = ["person", "encounter"]
+    there = encounters.select(*both, _there=pl.lit(True))
+    return (
+        events.join(there, on=both, how="left", maintain_order="left")
+        .with_columns(encounter=pl.when("_there").then("encounter"))
+        .drop("_there")
+    )

@@ -109,8 +109,10 @@ def reference_rows(
     }
     chosen = []
     for row in getattr(data, source.table).iter_rows(named=True):
-        at, linked = row[clock], row["encounter"] in case["stay_encounters"]
-        loose = row["encounter"] is None and admission <= at < t
+        # What names an encounter that was not known belongs to none.
+        named = None if known_only and (row["person"], row["encounter"]) not in kinds else row["encounter"]
+        at, linked = row[clock], named in case["stay_encounters"]
+        loose = named is None and admission <= at < t
         own = window.stay and at <= t and (linked or loose)
         age = (a - at) / timedelta(microseconds=1)
         if row["person"] != case["person"] or not (own or window.near < age <= window.far):
@@ -119,7 +121,7 @@ def reference_rows(
             continue
         if known_only and max(row["recorded_at"] or at, at) >= t:
             continue
-        full = {**row, "encounter_kind": kinds.get((row["person"], row["encounter"]))}
+        full = {**row, "encounter": named, "encounter_kind": kinds.get((row["person"], row["encounter"]))}
         if (source.kinds and row["kind"] not in source.kinds) or any(
             full[c] not in ok for c, ok in source.where
         ):

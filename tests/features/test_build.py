@@ -28,7 +28,7 @@ from riskmodels.features import (
     write_features,
 )
 from riskmodels.history import Part, Shard, open_history, write_history
-from riskmodels.history.opening import known_at
+from riskmodels.history.opening import known_at, of_encounters
 
 FEATURES = FeatureSet(
     "all kinds",
@@ -42,6 +42,8 @@ FEATURES = FeatureSet(
         Last(Events("lab"), "all", name="last_result"),
         Mean(Events("lab"), "2d:9d", name="mean_result"),
         Count(Events(where={"encounter_kind": ("inpatient",)}), "all", name="hospital_events"),
+        Count(Events(), "stay", name="of_the_stay"),
+        Distinct(Events(), "all", value="encounter", name="encounters_with_events"),
         Static("age"),
         Static("sex"),
         Static("principal_diagnosis"),
@@ -157,6 +159,7 @@ def test_known_only_replays_the_history_as_it_was_known(encounters, events, rows
     data, index_cases = shard(encounters, events), cases(*rows)
     t = rows[0]["index_time"]
     cut = {name: known_at(name, getattr(data, name).lazy(), t).collect() for name in ("encounter", "event")}
+    cut["event"] = of_encounters(cut["event"].lazy(), cut["encounter"].lazy()).collect()
     as_of = Shard(0, data.person, data.coverage, **cut)
     replayed = build_shard_features(as_of, index_cases, FEATURES, VOCABULARY).frame
     known = build_shard_features(data, index_cases, FEATURES, VOCABULARY, known_only=True).frame

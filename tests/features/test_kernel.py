@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riskmodels.errors import DataError
-from riskmodels.features import Count, Encounters, Events, FeatureSet, Last, build_shard_features
+from riskmodels.features import Count, Distinct, Encounters, Events, FeatureSet, Last, build_shard_features
 
 quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -117,6 +117,21 @@ def test_an_event_that_names_the_encounter_of_another_patient_belongs_to_none(kn
     spec = Count(Events("diagnosis", where={"encounter_kind": ("inpatient",)}), "1d", name="n")
     rows = cases({"person": 0, "index_time": day(1)}, {"person": 1, "index_time": day(1)})
     assert build(data, rows, [spec], known_only=known_only).frame["n"].to_list() == [1.0, 0.0]
+
+
+def test_an_event_of_an_encounter_that_was_not_known_belongs_to_none():
+    """As in a history that ends there: by its time it may be of the stay, and it adds no encounter."""
+    other = {"person": 0, "encounter": 7, "kind": "office", "start": day(2), "end": day(2)}
+    ordered = {"person": 0, "time": day(2), "kind": "lab", "code": 4, "encounter": 7}
+    case = cases({"admission_time": day(1), "index_time": day(3), "stay_encounters": [2]})
+    specs = [
+        Count(Events(), "stay", name="of_the_stay"),
+        Distinct(Events(), "all", value="encounter", name="encounters"),
+    ]
+    for recorded, expected in ((day(2.5), (0, 1)), (day(9), (1, 0))):
+        data = shard([{**other, "recorded_at": recorded}], [ordered])
+        assert build(data, case, specs, known_only=True).frame.row(0)[1:] == expected
+        assert build(data, case, specs).frame.row(0)[1:] == (0, 1)
 
 
 @quick
