@@ -91,24 +91,31 @@ class SparkEngine:
         with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             future = pool.submit(collected)
-            for _ in track(self._tasks_done(future, group, tasks, what), what, total=tasks, unit=unit):
+            for _ in track(self._tasks_done(future, group, tasks, what, unit), what, total=tasks, unit=unit):
                 pass
             try:
                 return pl.DataFrame(future.result())
             except Exception as error:
                 raise _explained(error, what) from error
 
-    def _tasks_done(self, future: Future[Any], group: str, tasks: int, what: str) -> Iterator[int]:
+    def _tasks_done(self, future: Future[Any], group: str, tasks: int, what: str, unit: str) -> Iterator[int]:
         """Yield once for each task that is done, until all are or one has failed for good."""
-        said, begun, started = 0, False, time.monotonic()
+        said, warned, idle_since = 0, False, time.monotonic()
         while not future.done():
             done, busy = self._count(group)
+            if busy or done > said or done >= tasks:
+                warned, idle_since = False, time.monotonic()
+            elif not warned and time.monotonic() - idle_since > SECONDS_WITHOUT_WORKERS:
+                warned = True
+                logger.warning(
+                    "%s: %d of %d %ss done, and no worker takes the others; has the cluster free ones?",
+                    what,
+                    done,
+                    tasks,
+                    unit,
+                )
             yield from range(said, min(done, tasks))
             said = max(said, min(done, tasks))
-            if not begun and time.monotonic() - started > SECONDS_WITHOUT_WORKERS:
-                begun = True
-                if not done + busy:
-                    logger.warning("%s: no worker has taken a task yet; has the cluster free ones?", what)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if future.exception() is None:
             yield from range(said, tasks)

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from riskmodels.engines import Engine, LocalEngine, Tables, open_engine, session
+from riskmodels.engines import spark as spark_module
+from riskmodels.engines.spark import SparkEngine
 from riskmodels.engines.tasks import ShardTask, from_arrow, to_arrow
 from riskmodels.errors import DataError, RiskModelsError, SpecError, StoreError
 from riskmodels.history import History
@@ -84,6 +87,29 @@ def test_a_history_that_workers_cannot_see(spark: Engine, history: History, tmp_
     moved = History(tmp_path / "elsewhere", history.manifest)
     with pytest.raises(StoreError, match=r"no history at .*elsewhere"):
         list(spark.run(Reading(moved), {0: None}, "Reading"))
+
+
+def test_workers_that_are_lost_are_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning says that no worker takes what is left, however much is done; work goes on when one does."""
+    monkeypatch.setattr(spark_module, "SECONDS_WITHOUT_WORKERS", 0.5)
+    monkeypatch.setattr(spark_module.time, "sleep", lambda seconds: None)
+    clock = iter(range(100))
+    monkeypatch.setattr(spark_module.time, "monotonic", lambda: next(clock))
+    engine, future = SparkEngine.__new__(SparkEngine), Future[None]()
+    looks = iter([(0, 2), (1, 1), (1, 0), (1, 0), (1, 1), (3, 0)])
+
+    def count(group: str) -> tuple[int, int]:
+        found = next(looks)
+        if found[0] == 3:
+            future.set_result(None)
+        return found
+
+    monkeypatch.setattr(engine, "_count", count)
+    assert list(engine._tasks_done(future, "group", 3, "Reading", "shard")) == [0, 1, 2]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["Reading: 1 of 3 shards done, and no worker takes the others; has the cluster free ones?"]
 
 
 def test_workers_with_another_version() -> None:
