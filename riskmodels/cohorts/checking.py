@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 from riskmodels.cohorts.hospital_cohorts import CONDITIONS, SPECIALTIES
-from riskmodels.cohorts.rules import FollowUp, IndexRule, LookBack, OutcomeRule
+from riskmodels.cohorts.rules import ONWARD, FollowUp, IndexRule, LookBack, OutcomeRule
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.history.schema import DISCHARGE_DISPOSITIONS, ENCOUNTER_KINDS
 from riskmodels.terminology import ED_CLASSES, PQI, load_grouper
@@ -31,6 +31,7 @@ def check_rules(index: IndexRule, look_back: LookBack, follow_up: FollowUp, outc
         ("look_back.max_gap_days", look_back.max_gap_days),
         ("follow_up.first_day", follow_up.first_day),
         ("follow_up.runout_days", follow_up.runout_days),
+        ("outcome.onward_days", outcome.onward_days),
         ("outcome.admitted_gap_days", outcome.admitted_gap_days),
         ("outcome.buffer_days", outcome.buffer_days),
     ):
@@ -52,6 +53,11 @@ def check_rules(index: IndexRule, look_back: LookBack, follow_up: FollowUp, outc
     if readmission and set(outcome.kinds) != set(index.kinds):
         raise SpecError(
             "outcome.kinds must be index.kinds for unplanned_admission: a readmission is another such stay."
+        )
+    if outcome.onward and not readmission:
+        raise SpecError(
+            "outcome.onward is about unplanned_admission after a discharge.\n"
+            f"Fix: leave it out where outcome.event is {outcome.event!r} and index.event {index.event!r}."
         )
     if index.event == "date":
         _check_dates(index.dates)
@@ -75,6 +81,7 @@ def _check_words(index: IndexRule, outcome: OutcomeRule) -> None:
         ("index.cohort", () if index.cohort is None else (index.cohort,), (*SPECIALTIES, *CONDITIONS)),
         ("outcome.kinds", outcome.kinds, ENCOUNTER_KINDS),
         ("outcome.admitted_kinds", outcome.admitted_kinds, ENCOUNTER_KINDS),
+        ("outcome.onward", outcome.onward, ONWARD),
     ]
     words.append(("outcome.ed_classes", outcome.ed_classes, ED_CLASSES))
     words.append(("outcome.pqi", outcome.pqi, tuple(PQI)))

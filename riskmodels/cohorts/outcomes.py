@@ -10,6 +10,10 @@ from riskmodels.history import Shard
 
 __all__ = ["OUTCOMES", "next_start", "released", "treat_and_release_visits"]
 
+# What CMS's readmission programs take for a psychiatric principal diagnosis here: codes that begin so. It is wider
+# than the psychiatric categories that make no index case.
+PSYCHIATRIC = {"ICD10CM": r"^F", "ICD9CM": r"^(29|30|31)"}
+
 # An outcome adds `outcome_time` to the stays: the start of what may be the outcome, null where there is
 # none. Whether it lies in the follow-up is for the caller to judge.
 Outcome = Callable[[pl.DataFrame, Shard, Task], pl.DataFrame]
@@ -19,8 +23,14 @@ def unplanned_admission(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.Dat
     """Add the time of the first unplanned admission after each stay.
 
     With `first_only` the next admission alone is looked at: an unplanned one that follows a planned one
-    may come from that planned stay and is not held against the index stay.
+    may come from that planned stay and is not held against the index stay. What was arranged at the discharge
+    (`onward`) is passed over.
     """
+    found = _next_unplanned(stays, task)
+    return _beyond_onward_care(found, task) if task.outcome.onward else found
+
+
+def _next_unplanned(stays: pl.DataFrame, task: Task) -> pl.DataFrame:
     if task.outcome.first_only:
         following = pl.when(~pl.col("planned")).then("admission_time").shift(-1)
         return stays.with_columns(outcome_time=following.over("person"))
@@ -30,6 +40,48 @@ def unplanned_admission(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.Dat
     # By the place in the sequence: a stay of no length begins when it ends, and must not follow itself.
     following = pl.when(~pl.col("planned")).then("admission_time").shift(-1).backward_fill()
     return stays.with_columns(outcome_time=following.over("person"))
+
+
+def _beyond_onward_care(stays: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Look again where an admission soon after the discharge is the care that the patient was sent to.
+
+    Such an admission is neither an outcome nor, with `first_only`, the first admission.
+    """
+    stays = stays.with_row_index("stay")
+    psychiatric = pl.any_horizontal(
+        (pl.col("first_system") == system) & pl.col("first_code").str.contains(pattern)
+        for system, pattern in PSYCHIATRIC.items()
+    )
+    later = stays.select(
+        "person", "planned", later="stay", at="admission_time", psychiatric=psychiatric.fill_null(False)
+    )
+    day = (pl.col("at").dt.date() - pl.col("discharge_time").dt.date()).dt.total_days()
+    left = pl.col("discharge_disposition")
+    pairs = (
+        stays.filter(left.is_in(task.outcome.onward))
+        .select("stay", "person", "discharge_time", left)
+        .join(later, on="person")
+        .filter(pl.col("later") > pl.col("stay"))
+        .with_columns(
+            onward=(day <= task.outcome.onward_days) & ((left != "psychiatric") | pl.col("psychiatric"))
+        )
+        .filter(pl.col("onward").any().over("stay"))
+    )
+    counting = ~pl.col("onward")
+    if not task.outcome.first_only:
+        counting &= ~pl.col("planned") & (day >= task.follow_up.first_day)
+    first = pairs.filter(counting).sort("later").unique("stay", keep="first", maintain_order=True)
+    again = pairs.select("stay").unique().join(first, on="stay", how="left").select("stay", "at", "planned")
+    return (
+        stays.join(again.with_columns(again=True), on="stay", how="left", maintain_order="left", suffix="_2")
+        .with_columns(
+            outcome_time=pl.when(pl.col("again").is_null())
+            .then("outcome_time")
+            .when(~pl.col("planned_2"))
+            .then("at")
+        )
+        .drop("stay", "at", "planned_2", "again")
+    )
 
 
 def treat_and_release_ed_visit(stays: pl.DataFrame, shard: Shard, task: Task) -> pl.DataFrame:
@@ -91,7 +143,7 @@ def treat_and_release_visits(shard: Shard, task: Task) -> pl.DataFrame:
     admissions, _ = segments(shard, task.outcome.admitted_kinds)
     admissions = admissions.select(
         "person", admitted="start", admitted_until=pl.col("end").cum_max().over("person")
-    ).sort("admitted", "person")
+    ).sort("admitted", "person", "admitted_until")  # of those that begin together, the last one counts
     visits = visits.sort("start", "person")
 
     def nearest(strategy: str) -> pl.DataFrame:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FollowUp", "IndexRule", "LookBack", "OutcomeRule"]
+__all__ = ["ONWARD", "FollowUp", "IndexRule", "LookBack", "OutcomeRule"]
+
+ONWARD = ("rehab", "psychiatric")  # dispositions whose next admission may be the care that was arranged
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,12 @@ class OutcomeRule:
         Encounter kinds that it is looked for in.
     first_only : bool
         For admissions after a stay: whether only the first one is looked at.
+    onward : tuple of str
+        For admissions after a stay: places (``rehab``, ``psychiatric``) that the patient was discharged to;
+        an admission within `onward_days` of such a discharge is that care and no readmission, nor does it
+        end the search with `first_only`. After ``psychiatric`` its principal diagnosis must be psychiatric.
+    onward_days : int
+        Days after the date of discharge on which an admission is such care.
     elective : bool
         For admissions: whether an elective one without a coded procedure is planned if its principal
         diagnosis is not acute.
@@ -171,6 +179,8 @@ class OutcomeRule:
     ] = "unplanned_admission"
     kinds: tuple[str, ...] = ("inpatient",)
     first_only: bool = True
+    onward: tuple[str, ...] = ()
+    onward_days: int = 1
     elective: bool = True
     admitted_kinds: tuple[str, ...] = ("inpatient",)
     admitted_gap_days: int = 1

@@ -75,11 +75,6 @@ class Task:
             return "admissions"
         return "index discharges" if "inpatient" in self.index.kinds else "ED visits"
 
-    @property
-    def lookback_days(self) -> int:
-        """Return the days that a patient must have been watched before admission."""
-        return self.look_back.days
-
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain values, fit for YAML and JSON."""
         return to_plain(self)

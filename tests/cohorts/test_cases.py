@@ -414,3 +414,61 @@ def test_the_specialty_cohorts_share_out_the_cases_of_the_whole() -> None:
 def test_a_cohort_that_there_is_not_is_refused_with_a_hint() -> None:
     with pytest.raises(SpecError, match=r"index.cohort has no 'heart-failure'.*did you mean 'heart_failure'"):
         with_index(cohort="heart-failure")
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "label"),
+    [
+        ("ICD9CM", "296.50", 0),
+        ("ICD9CM", "319", 0),
+        ("ICD9CM", "320.0", 1),
+        ("ICD10CM", "F05", 0),
+        ("ICD10CM", "G30.9", 1),
+    ],
+)
+def test_what_psychiatric_is_after_a_discharge_to_a_psychiatric_hospital(system, code, label):
+    patient = Patient().stay(0, 5, "A", discharge_disposition="psychiatric")
+    patient.stay(6, 9, "A", diagnosis=(system, code))
+    shard, vocabulary = make_shard(patient)
+    cases, _ = shard_cases(load_task("readmission-30d"), shard, vocabulary=vocabulary)
+    assert cases["label"][0] == label
+
+
+@pytest.mark.parametrize(
+    ("later", "first_day", "outcome"),
+    [
+        ([], 0, None),
+        ([(20, None)], 0, 20),
+        ([(20, "elective"), (25, None)], 0, 25),
+        ([(20, "elective")], 0, None),
+        ([(6, None), (20, None)], 0, 20),  # two admissions on these days
+        ([(20, None)], 22, None),
+        ([(20, None), (28, None)], 22, 28),
+    ],
+)
+def test_onward_care_where_every_admission_is_looked_at(later, first_day, outcome):
+    """The care that was arranged is passed over, and so are planned admissions."""
+    task = load_task("readmission-30d")
+    task = replace(
+        task,
+        outcome=replace(task.outcome, first_only=False),
+        follow_up=replace(task.follow_up, first_day=first_day),
+    )
+    patient = Patient().stay(0, 5, "A", discharge_disposition="rehab").stay(5, 5, "A")
+    for start, admission in later:
+        patient.stay(start, start, "A", admission_type=admission, diagnosis=("ICD10CM", "M17.11"))
+    shard, vocabulary = make_shard(patient)
+    cases, _ = shard_cases(task, shard, vocabulary=vocabulary)
+    expected = None if outcome is None else day(outcome)
+    assert cases["outcome_time"].dt.date().to_list()[0] == expected
+
+
+@pytest.mark.parametrize("first", ["A", "Z"])
+def test_a_visit_within_the_longer_of_two_stays_that_begin_together_led_to_it(first):
+    patient = Patient().stay(-20, -10, "A")
+    other = "Z" if first == "A" else "A"
+    patient.stay(0, 0, first).stay(0, 5, other).ed(2)
+    crowd = [Patient(person).stay(0, 0, "A").stay(0, 5, None).ed(2) for person in range(1, 300)]
+    shard, vocabulary = make_shard(patient, *crowd)
+    cases, _ = shard_cases(load_task("ed-visit-30d"), shard, vocabulary=vocabulary)
+    assert cases["label"].drop_nulls().sum() == 0

@@ -35,6 +35,8 @@ EDGES = {
     "planned follow-up: chemotherapy": ("A 0-5 *; B 20-22 Z51.11", "0-5: 0"),
     "planned follow-up: rehabilitation": ("A 0-5 *; B 20-22 Z44.001", "0-5: 0"),
     "unplanned after planned": ("A 0-5 *; B 15-17 Z51.11; B 25-27 F32.9", "0-5: 0"),
+    "sent to a psychiatric hospital, and admitted there": ("A 0-5 * psychiatric; A 6-9 F32.9", "0-5: 0"),
+    "admitted there and readmitted": ("A 0-5 * psychiatric; A 6-9 F32.9; A 15-17 F32.9", "0-5: 1"),
     "readmission for cancer": ("A 0-5 *; B 20-22 C34.90", "0-5: 1"),
     "died in hospital": ("A 0-5 * died", "none"),
     "death in the window": ("A 0-5 *; death 20", "0-5: 0"),

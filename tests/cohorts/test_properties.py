@@ -32,7 +32,7 @@ stays = st.tuples(
     st.integers(0, 90),
     st.integers(0, 12),
     st.sampled_from(["A", "B", None]),
-    st.sampled_from([None, "home", "transfer", "ama", "died"]),
+    st.sampled_from([None, "home", "transfer", "ama", "died", "rehab", "psychiatric"]),
     st.sampled_from([None, "elective", "emergency"]),
     st.sampled_from(["I50.9", "I50.23", "M17.11", "Z51.11", "F32.9"]),
 )

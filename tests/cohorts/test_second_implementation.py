@@ -13,6 +13,7 @@ from riskmodels.cohorts import load_task, shard_cases
 
 ACUTE, NOT_ACUTE, CARE = ("I50.9", "I50.23", "J18.9"), ("M17.11", "I25.10"), ("Z51.11", "F32.9")
 PROCEDURES = (("ICD10PCS", "0SRC0J9"), ("ICD10PCS", "3E0234Z"))  # the first is potentially planned
+LEFT = (None, None, "home", "transfer", "ama", "died", "rehab", "psychiatric")
 DATA_END = 130
 PATIENTS = 600
 Stay = dict[str, Any]
@@ -36,7 +37,7 @@ def messy(person: int, draw: random.Random, *, hours: bool) -> Patient:
         at += draw.choice([0, 0, 1, 1, 2, 29, 30, 31, 32]) + (draw.choice([0, 0.25, 0.5]) if hours else 0)
         length = draw.choice([0, 0, 1, 2, 5, -1])
         facts: dict[str, Any] = {
-            "discharge_disposition": draw.choice([None, None, "home", "transfer", "ama", "died"]),
+            "discharge_disposition": draw.choice(LEFT),
             "admission_source": draw.choice([None, None, "transfer"]),
             "admission_type": draw.choice([None, "elective", "emergency"]),
         }
@@ -100,6 +101,13 @@ def planned(first: Stay) -> bool:
     return potentially and code(first) not in ACUTE
 
 
+def onward(last: Stay, first: Stay) -> bool:
+    """Return whether an admission is the care that the stay before it ended with."""
+    soon = math.floor(first["start"]) - math.floor(last["end"]) <= 1
+    left = last["discharge_disposition"]
+    return soon and (left == "rehab" or (left == "psychiatric" and (code(first) or "").startswith("F")))
+
+
 def covered_until(patient: Patient, day: int) -> int | None:
     """Return the last day of the unbroken coverage around a day."""
     days = {number for first, last in patient.covered for number in range(first, last + 1)}
@@ -148,7 +156,7 @@ def label(patient: Patient, name: str) -> dict[str, int | None]:
         elif name == "ed-visit-30d":
             cases[last["id"]] = int(any(last["end"] <= at < horizon + 1 for at in released(patient)))
         else:
-            after = stays[place + 1 : place + 2]
+            after = [later for later in stays[place + 1 :] if not onward(last, later[0])][:1]
             cases[last["id"]] = int(
                 any(next_[0]["start"] < horizon + 1 and not planned(next_[0]) for next_ in after)
             )

@@ -28,7 +28,7 @@ def test_a_task_survives_the_way_to_yaml_and_back(name: str) -> None:
 
 def test_readmission_30d_has_the_boundaries_of_the_cms_measure() -> None:
     task = load_task("readmission-30d")
-    assert (task.horizon_days, task.lookback_days) == (30, 365)
+    assert task.horizon_days == 30
     assert task.index == IndexRule(
         kinds=("inpatient",),
         transfer_gap_days=1,
@@ -42,7 +42,13 @@ def test_readmission_30d_has_the_boundaries_of_the_cms_measure() -> None:
     assert task.follow_up == FollowUp(
         first_day=0, last_day=30, death="observed", coverage_lost="censored", runout_days=90
     )
-    assert task.outcome == OutcomeRule(event="unplanned_admission", kinds=("inpatient",), first_only=True)
+    assert task.outcome == OutcomeRule(
+        event="unplanned_admission",
+        kinds=("inpatient",),
+        first_only=True,
+        onward=("rehab", "psychiatric"),
+        onward_days=1,
+    )
 
 
 def test_the_two_tasks_differ_in_nothing_but_the_outcome() -> None:
@@ -72,6 +78,13 @@ def test_a_page_of_ones_own_is_loaded_from_its_path(tmp_path) -> None:
         pytest.param(PAGE + "look_back:\n  days: -1", "look_back.days is -1", id="negative"),
         pytest.param(PAGE + "index:\n  kinds: [inpatent]", "did you mean 'inpatient'", id="kind"),
         pytest.param(PAGE + "index:\n  kinds: inpatient", "index.kinds is a list of words", id="list"),
+        pytest.param(PAGE + "outcome:\n  onward: [snf]", "outcome.onward has no 'snf'", id="onward"),
+        pytest.param(
+            PAGE + "outcome:\n  event: death\n  onward: [rehab]",
+            "outcome.onward is about unplanned_admission after a discharge",
+            id="onward-death",
+        ),
+        pytest.param(PAGE + "outcome:\n  onward_days: -1", "onward_days is -1", id="onward-days"),
         pytest.param(PAGE + "index:\n  kinds: []", "each name at least one kind", id="no-kind"),
         pytest.param(
             PAGE + "index:\n  exclude_dispositions: [dead]",
@@ -124,12 +137,14 @@ def test_a_task_cannot_be_changed() -> None:
 def test_a_cohort_of_readmissions_differs_from_the_whole_in_who_is_a_case_alone(name: str) -> None:
     """The window, the look-back and what is a readmission are those of readmission-30d."""
     whole, part = load_task("readmission-30d"), load_task(name)
-    same = ("look_back", "follow_up", "outcome")
+    same = ("look_back", "follow_up")
     assert all(getattr(whole, attribute) == getattr(part, attribute) for attribute in same)
     assert part.index.cohort is not None
     if part.index.cohort in SPECIALTIES:
         assert replace(part.index, cohort=None) == whole.index
+        assert part.outcome == whole.outcome
     else:
+        assert part.outcome == replace(whole.outcome, onward=("psychiatric",))
         assert part.index.min_age == 65
         assert part.index.days_apart == 30
         assert part.index.exclude_principal_diagnosis == ()
