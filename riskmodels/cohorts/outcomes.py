@@ -10,8 +10,8 @@ from riskmodels.history import Shard
 
 __all__ = ["OUTCOMES", "next_start", "released", "treat_and_release_visits"]
 
-# What CMS's readmission programs take for a psychiatric principal diagnosis here: codes that begin so. It is wider
-# than the psychiatric categories that make no index case.
+# What CMS's readmission programs take for a psychiatric principal diagnosis here: codes that begin so. These
+# are more than the psychiatric categories that make no index case.
 PSYCHIATRIC = {"ICD10CM": r"^F", "ICD9CM": r"^(29|30|31)"}
 
 # An outcome adds `outcome_time` to the stays: the start of what may be the outcome, null where there is
