@@ -258,7 +258,13 @@ class FeatureSet:
             tables = tuple(sorted({table for column in inputs for table in column.tables}))
             return [
                 FeatureColumn(
-                    name, spec.role, "number", label, formula.source, tables=tables, aggregation="score"
+                    name,
+                    spec.role,
+                    "number",
+                    spec.label or label,
+                    formula.source,
+                    tables=tables,
+                    aggregation="score",
                 )
                 for name, label in formula.outputs.items()
             ]

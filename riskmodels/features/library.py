@@ -16,6 +16,7 @@ __all__ = ["standard_features"]
 
 _WINDOWS = ("30d", "90d", "180d", "365d")
 _YEAR = "365d"
+_CHARLSON = "Charlson comorbidity index from the last 365 days"  # where no stay has ended
 _VISITS = {
     "inpatient_admissions": ("inpatient", "Inpatient admissions"),
     "ed_visits": ("emergency", "ED visits"),
@@ -70,7 +71,7 @@ def standard_features(task: str | Task = "readmission-30d", role: str | None = N
         *_laboratory(),
         *_cost(anchor),
         *_summaries(anchor),
-        Score("charlson", role="adjust"),
+        Score("charlson", role="adjust", label=None if of_a_stay else _CHARLSON),
         *([Score("lace"), Score("hospital")] if in_hospital else []),
     ]
     groupers = [drug_classes(), laboratory_tests(), chronic_conditions(), reimbursements()]

@@ -142,10 +142,13 @@ class Score:
         One of `riskmodels.features.formulas.FORMULAS`, such as ``"lace"``.
     role : {'predict', 'adjust'}
         See `LookBack`.
+    label : str, optional
+        What a person calls it, for a formula of one column. Default: the formula's own words.
     """
 
     formula: str
     role: str = "predict"
+    label: str | None = None
     aggregation: ClassVar[str] = "score"
 
     def __post_init__(self) -> None:
@@ -154,10 +157,17 @@ class Score:
 
         one_of(self.role, ROLES, "role")
         one_of(self.formula, tuple(FORMULAS), "formula")
+        columns = FORMULAS[self.formula].outputs
+        if self.label is not None and len(columns) > 1:
+            raise SpecError(
+                f"{self.formula!r} gives {len(columns)} columns, which one label cannot name.\n"
+                "Fix: leave the label out."
+            )
 
     def to_dict(self) -> dict[str, AnyValue]:
         """Return the specification as plain JSON values."""
-        return {"aggregation": "score", "formula": self.formula, "role": self.role}
+        named = {} if self.label is None else {"label": self.label}
+        return {"aggregation": "score", "formula": self.formula, "role": self.role, **named}
 
 
 Spec = LookBack | Static | Score

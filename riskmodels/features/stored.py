@@ -12,7 +12,7 @@ from riskmodels.features.build import FeatureFrame
 from riskmodels.features.feature_set import FeatureColumn, FeatureSet
 from riskmodels.features.sparse import COLUMNS, VALUES, from_lists
 
-__all__ = ["KEY", "describe_features", "description", "feature_set_of", "is_known_only", "read_features"]
+__all__ = ["KEY", "describe_features", "description", "is_known_only", "read_features"]
 
 KEY, FORMAT = b"riskmodels.features", 1
 
@@ -70,17 +70,6 @@ def describe_features(path: str | Path) -> tuple[list[FeatureColumn], list[Featu
         [FeatureColumn.from_dict(column) for column in content[key]] for key in ("columns", "sparse_columns")
     )
     return columns, sparse_columns
-
-
-def feature_set_of(path: str | Path) -> str:
-    """Return the name of the feature set that a file of `write_features` holds.
-
-    Raises
-    ------
-    DataError
-        As `read_features`.
-    """
-    return str(_described(path)["feature_set"])
 
 
 def is_known_only(path: str | Path) -> bool:

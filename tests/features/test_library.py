@@ -90,3 +90,20 @@ if __name__ == "__main__":
     PAGE.write_text(
         head + begin + markdown_table(standard_features()) + end + rest.split(end)[1], encoding="utf-8"
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("readmission-30d", "from the year before admission"),
+        ("mortality-30d", "from the last 365 days"),
+        ("admission-12m", "from the last 365 days"),
+        ("cost-12m", "from the last 365 days"),
+    ],
+)
+def test_the_charlson_index_says_from_when_it_is(task, words):
+    chosen = standard_features(task)
+    labels = {column.name: column.label for column in chosen.columns}
+    assert labels["charlson_index"] == f"Charlson comorbidity index {words}"
+    again = FeatureSet.from_dict(chosen.to_dict())
+    assert again.columns == chosen.columns

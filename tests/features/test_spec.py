@@ -179,6 +179,7 @@ def test_select_keeps_one_role():
         (lambda: Static("age", grouper="charlson"), "takes no grouper="),
         (lambda: Static("principal_diagnosis_group"), "needs grouper="),
         (lambda: Score("lacee"), "did you mean 'lace'"),
+        (lambda: Score("lace", label="LACE"), "'lace' gives 6 columns, which one label cannot name"),
         (lambda: FeatureSet("s", [Static("age"), Static("age")]), "two columns called 'age'"),
         (lambda: FeatureSet("s", [Any(Events(grouper="chralson"), 1)]), "did you mean 'charlson'"),
         (lambda: FeatureSet("s", [Any(Events(grouper="charlson", groups="cancr"), 1)]), "mean 'cancer'"),
