@@ -128,18 +128,17 @@ def attribute(
     2025 on the 24-month window; a patient's own designation goes before claims.
     """
     from riskmodels.benchmarks.tables import write_frame
-    from riskmodels.cohorts.attribution import FIRST_PERFORMANCE_YEAR, assignment_window
+    from riskmodels.cohorts.attribution import FIRST_PERFORMANCE_YEAR, window_of
     from riskmodels.cohorts.attribution import attribute as run
     from riskmodels.cohorts.designations import read_designations
     from riskmodels.cohorts.providers import read_accountable, read_providers
     from riskmodels.history import open_history
 
-    if (year is None) == (since is None or until is None):
-        raise click.UsageError("give --year, or both --since and --until")
-    first, last = (
-        assignment_window(year, window)  # type: ignore[arg-type]
-        if year is not None
-        else (since.date(), until.date())  # type: ignore[union-attr]
+    first, last = window_of(
+        year,
+        window,  # type: ignore[arg-type]
+        since=None if since is None else since.date(),
+        until=None if until is None else until.date(),
     )
     before = year is not None and year < FIRST_PERFORMANCE_YEAR and designations is None
     opened = open_history(history, as_of=as_of)

@@ -16,7 +16,7 @@ from riskmodels.cohorts.assignable import assignable_people
 from riskmodels.cohorts.care import Services, coded_services, primary_care_services
 from riskmodels.cohorts.designations import align, usual_deadline
 from riskmodels.cohorts.plurality import ATTRIBUTED, ATTRIBUTION, plurality
-from riskmodels.cohorts.primary_care import primary_care_codes
+from riskmodels.cohorts.primary_care import LAST_LIST, primary_care_codes
 from riskmodels.engines import Engine
 from riskmodels.errors import SpecError, did_you_mean
 from riskmodels.history import History
@@ -29,6 +29,7 @@ __all__ = [
     "attribute",
     "attribute_cases",
     "expanded_window",
+    "window_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,35 @@ def assignment_window(year: int, window: Window = "retrospective") -> tuple[date
     if window == "prospective":
         return date(year - 2, 10, 1), date(year - 1, 9, 30)
     raise SpecError(f"window is {window!r}. {did_you_mean(str(window), ('prospective', 'retrospective'))}")
+
+
+def window_of(
+    year: int | None, window: Window = "retrospective", since: date | None = None, until: date | None = None
+) -> tuple[date, date]:
+    """Return the first and last day of the services: of a performance year, or as given.
+
+    Raises
+    ------
+    SpecError
+        Both a year and a day are given, or neither; only one of the days is; or they are not in order.
+
+    >>> window_of(None, since=date(2023, 1, 1), until=date(2023, 6, 30))
+    (datetime.date(2023, 1, 1), datetime.date(2023, 6, 30))
+    """
+    if year is not None:
+        if since is not None or until is not None:
+            raise SpecError(
+                "a performance year has its own days, and since or until is given beside it.\n"
+                "Fix: give the year alone, or since and until without it"
+            )
+        return assignment_window(year, window)
+    if since is None or until is None:
+        raise SpecError(
+            "whose services count needs a year, or a first and a last day.\n"
+            "Fix: give the performance year, or both since and until"
+        )
+    _in_order(since, until)
+    return since, until
 
 
 def expanded_window(first: date, last: date) -> tuple[date, date]:
@@ -135,12 +165,20 @@ def attribute(
     Raises
     ------
     SpecError
-        The history has no primary care service of a known provider, or the options ask for what cannot be.
+        The window ends before it begins, the history has no primary care service of a known provider, or the
+        options ask for what cannot be.
     """
+    _in_order(first, last)
     told = history.manifest.rows["coverage"] > 0
     _refuse(performance_year, third_step, specialties, designations, designated_by, enrolled, told)
     if third_step is None:
         third_step = (performance_year or 0) >= THIRD_STEP_SINCE and specialties is not None
+    if services == "hcpcs" and performance_year is not None and performance_year > LAST_LIST:
+        logger.warning(
+            "primary care codes of %s: those added after %s were not read in the regulation (unverified)",
+            performance_year,
+            LAST_LIST,
+        )
     begin, _ = expanded_window(first, last) if third_step else (first, last)
     found = primary_care_services(
         history,
@@ -191,6 +229,14 @@ def attribute(
     )
     others = by_claims.filter(~pl.col("person_id").is_in(aligned.bound.implode()))
     return pl.concat([aligned.attributed, others]).sort("person_id")
+
+
+def _in_order(first: date, last: date) -> None:
+    if first > last:
+        raise SpecError(
+            f"the services that count would begin on {first} and end before that, on {last}.\n"
+            "Fix: give the earlier day first (since), and then the later one (until)"
+        )
 
 
 def few(number: int) -> str:

@@ -394,3 +394,20 @@ def test_the_command_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*ask, "--since", "2025-01-01", "--until", "2025-12-31", *files])
     assert result.exit_code == 1
     assert "designations are in force for a performance year" in result.output
+
+
+def test_days_in_the_wrong_order_are_refused_by_attribute_itself(tmp_path):
+    history = make(tmp_path / "H", [("P", "doc", date(2025, 3, 1), 90.0, "99213")])
+    with pytest.raises(SpecError, match="begin on 2025-12-31 and end before that, on 2025-01-01"):
+        attribute(history, Y25[1], Y25[0])
+
+
+@pytest.mark.parametrize(("year", "said"), [(2025, False), (2026, True)])
+def test_codes_that_were_not_read_in_the_regulation_are_said_to_be_unverified(tmp_path, caplog, year, said):
+    history = make(tmp_path / "H", [("P", "doc", date(year, 3, 1), 90.0, "99213")])
+    found = attribute(history, *assignment_window(year), performance_year=year)
+    assert found["person_id"].to_list() == ["P"]
+    line = (
+        f"primary care codes of {year}: those added after 2025 were not read in the regulation (unverified)"
+    )
+    assert (line in caplog.messages) == said

@@ -14,6 +14,7 @@ from riskmodels.cohorts.attribution import (
     attribute,
     attribute_cases,
     expanded_window,
+    window_of,
 )
 from riskmodels.cohorts.plurality import plurality
 from riskmodels.cohorts.providers import read_providers
@@ -372,3 +373,29 @@ def test_what_cannot_be_done_is_said(history: History, tmp_path: Path) -> None:
         read_providers(table, "specialty")
     with pytest.raises(DataError, match="there is no such file"):
         read_providers(tmp_path / "none.csv", "group")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"since": JUNE, "until": MARCH},
+            "begin on 2023-06-15 and end before that, on 2023-03-15.*Fix",
+        ),
+        ({"year": 2023, "since": MARCH}, "a performance year has its own days.*Fix: give the year alone"),
+        ({"year": 2023, "until": MARCH}, "a performance year has its own days"),
+        ({"year": 2023, "since": MARCH, "until": JUNE}, "a performance year has its own days"),
+        ({"since": MARCH}, "a first and a last day.*Fix: give the performance year, or both"),
+        ({"until": MARCH}, "a first and a last day"),
+        ({}, "a first and a last day"),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused(given, message):
+    with pytest.raises(SpecError, match=f"(?s){message}"):
+        window_of(**{"year": None} | given)
+
+
+def test_the_window_is_that_of_the_year_or_as_given():
+    assert window_of(2023) == (date(2023, 1, 1), date(2023, 12, 31))
+    assert window_of(2023, "prospective") == assignment_window(2023, "prospective")
+    assert window_of(None, since=MARCH, until=MARCH) == (MARCH, MARCH)
