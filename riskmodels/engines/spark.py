@@ -1,6 +1,7 @@
 """Run shard functions as Spark tasks: one a shard, on whatever master Spark is given."""
 
 import logging
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,14 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_WITHOUT_WORKERS = 30.0
+LOST_TASK = re.compile(r"Lost task \S+ in stage \S+ \(TID \d+\) \((?P<where>[^)]*)\): (?P<why>.+)")
+# What to do about a failure that says one of these; the last is for all others.
+FIXES = {
+    "ModuleNotFoundError": "install the same riskmodels in the Python of every worker (PYSPARK_PYTHON)",
+    "Cannot run program": "set PYSPARK_PYTHON to a Python that is at this path on every worker",
+    "ExecutorLostFailure": "see the worker's log and memory (spark.executor.memory), and start again",
+    "": "see the worker's log, and that every worker reads and writes the paths given here",
+}
 
 
 class SparkEngine:
@@ -138,15 +147,14 @@ def raise_answered(answers: pl.DataFrame) -> None:
 
 
 def _explained(error: Exception, what: str) -> RiskModelsError:
-    """Return what made a task fail, out of the stack traces of Python inside Java."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    """Return what made a task fail and where, out of the stack traces of Python inside Java."""
+    lines = [line.strip().removeprefix(": ") for line in str(error).splitlines()]
     heads = [(line, line.partition(": ")[0]) for line in lines if ": " in line]
     named = [line for line, head in heads if head.endswith(("Error", "Exception"))]
     inside = [line for line in named if "org.apache" not in line and "pyspark" not in line.partition(":")[0]]
-    said = (inside or named or lines or ["no reason given"])[0][:300]
-    fix = (
-        "install the same riskmodels in the Python of every worker (PYSPARK_PYTHON)"
-        if "ModuleNotFoundError" in said
-        else "see the worker's log, and that every worker reads and writes the paths given here"
-    )
-    return RiskModelsError(f"{what}: a task failed on the cluster: {said}\nFix: {fix}")
+    said = (inside or named or [*filter(None, lines)] or ["no reason given"])[0]
+    lost = next(filter(None, map(LOST_TASK.search, lines)), None)
+    if lost is not None:
+        said = f"{(said if inside else lost['why'])[:300]} ({lost['where']})"
+    fix = next((fix for sign, fix in FIXES.items() if sign in said), FIXES[""])
+    return RiskModelsError(f"{what}: a task failed on the cluster: {said[:400]}\nFix: {fix}")

@@ -14,6 +14,7 @@ from riskmodels.engines import Engine, ShardFunction
 from riskmodels.features import writing
 from riskmodels.history import History
 from riskmodels.pipeline import write_training_set
+from riskmodels.pipeline.training_data import training_set
 from riskmodels.scoring import score
 
 AS_OF, SINCE = date(2023, 7, 1), date(2023, 1, 1)
@@ -47,6 +48,17 @@ def test_features(spark: Engine, history: History, tmp_path: Path, as_of: date |
         )
     assert pl.read_parquet(tmp_path / "here.parquet").height > 100
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
+def test_what_a_model_of_cost_learns_from(spark: Engine, history: History) -> None:
+    """Person years, their cost and their features."""
+    here, there = (
+        training_set("cost-12m", history, role="adjust", engine=engine) for engine in (None, spark)
+    )
+    assert here.cases.height > 1000
+    assert here.cases["cost"].sum() > 0
+    assert_frame_equal(here.cases, there.cases)
+    assert_frame_equal(here.frame, there.frame)
 
 
 def test_features_computes_only_what_is_missing(

@@ -72,6 +72,41 @@ def test_other_failures_name_the_work_and_the_reason(spark: Engine) -> None:
         list(spark.run(Failing(OSError), dict.fromkeys(range(4)), "Failing"))
 
 
+JAVA = (
+    "An error occurred while calling o88.getResult.\n: org.apache.spark.SparkException: Job aborted due to "
+    "stage failure: Task 1 in stage 0.0 failed 4 times, most recent failure: "
+    "Lost task 1.3 in stage 0.0 (TID 7) (10.0.0.7 executor 1): "
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "says", "fix"),
+    [
+        (
+            'java.io.IOException: Cannot run program "/x/python": error=2, No such file or directory',
+            'java.io.IOException: Cannot run program "/x/python": error=2, No such file or directory',
+            "set PYSPARK_PYTHON",
+        ),
+        (
+            "ExecutorLostFailure (executor 1 exited) Reason: Remote RPC client disassociated.",
+            "ExecutorLostFailure (executor 1 exited) Reason: Remote RPC client disassociated.",
+            "see the worker's log and memory",
+        ),
+        (
+            "org.apache.spark.api.PythonException: Traceback\nModuleNotFoundError: No module named 'polars'",
+            "ModuleNotFoundError: No module named 'polars'",
+            "install the same riskmodels",
+        ),
+    ],
+    ids=["python", "lost", "package"],
+)
+def test_failures_of_workers_say_what_and_where(failure: str, says: str, fix: str) -> None:
+    """The reason comes out of Java's words, with the machine it happened on and what helps."""
+    said = str(spark_module._explained(RuntimeError(f"{JAVA}{failure}\n\tat java.base/x"), "Reading"))
+    expected = f"Reading: a task failed on the cluster: {says} (10.0.0.7 executor 1)\nFix: {fix}"
+    assert said.startswith(expected)
+
+
 @dataclass(frozen=True)
 class Reading:
     """Reads a shard of a history."""
