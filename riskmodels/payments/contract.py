@@ -38,10 +38,20 @@ class Contract(Program):
         contracts = [path for path in paths if path.suffix.lower() == ".toml"]
         if len(contracts) != 1:
             raise SpecError("contract takes one .toml file, which declares it, and one table of figures")
+        path = contracts[0]
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "there is no such file"
+            raise SpecError(f"{path}: {what}\nFix: name the .toml file that declares the contract")
         try:
-            content = tomllib.loads(contracts[0].read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise SpecError(f"{contracts[0]}: {error}") from error
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SpecError(
+                f"{path}: cannot be read ({error.strerror})\nFix: see who may read the file"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{path}: is not UTF-8\nFix: save it as text in UTF-8") from error
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"{path}: {error}\nFix: correct the TOML there") from error
         rules = parse_contract(content, contracts[0].name)
         if rules.year != year:
             raise SpecError(f"{contracts[0]}: the contract is of {rules.year}, not {year}")

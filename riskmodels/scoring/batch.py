@@ -165,12 +165,15 @@ def read_scores(folder: str | Path) -> pl.LazyFrame:
 
 def _run(shards: ShardScores, engine: Engine) -> tuple[int, tuple[str, ...]]:
     """Compute the shards that are not there; return how many, and the contract's remarks."""
+    from riskmodels.features.unknown_codes import warn_of_unknown_codes
+
     bundle, folder = shards.bundle, shards.folder
     warnings = list(bundle.contract.check_history(shards.history))
     done = folder.done()
     if done:
         logger.info("%s: %s of %s shards are there already", folder.path, len(done), folder.n_shards)
     missing = [number for number in range(folder.n_shards) if number not in done]
+    warn_of_unknown_codes(shards.history, bundle.feature_set, engine=engine)
     rows, unknown, drifted = 0, Counter[str](), Counter[str]()
     for _, said in engine.run(shards, dict.fromkeys(missing), f"Scoring with {bundle.name}"):
         rows += int(said["rows"]["rows"].item())

@@ -309,6 +309,28 @@ def test_wrong_figures_are_refused(settle: Settle) -> None:
         pay("contract", ["figures.csv"], year=2025)
 
 
+def test_a_contract_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """With what to do, and without the numbers of the operating system."""
+    path = tmp_path / "contract.toml"
+    figures = tmp_path / "figures.csv"
+
+    def refused() -> str:
+        with pytest.raises(SpecError) as error:
+            pay("contract", [path, figures], year=2025)
+        assert str(error.value).startswith(str(path))
+        assert "Errno" not in str(error.value)
+        return str(error.value)
+
+    assert "there is no such file\nFix: name the .toml file that declares the contract" in refused()
+    path.mkdir()
+    assert "is a folder\nFix: name the .toml file" in refused()
+    path.rmdir()
+    path.write_bytes(b'title = "\xff"')
+    assert "is not UTF-8\nFix: save it" in refused()
+    path.write_text("title =", encoding="utf-8")
+    assert "Fix: correct the TOML there" in refused()
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 0.5))
 def test_a_corridor_rises_with_the_amount(amount: float, more: float) -> None:

@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from riskmodels.cohorts import build_cohort
+from riskmodels.datasets import simulate
 from riskmodels.errors import ContractError, SpecError, StoreError
 from riskmodels.features import build_features
 from riskmodels.history import History, Part, open_history, write_history
@@ -282,3 +283,27 @@ def test_the_summary_gives_no_small_count_away(by_band: dict[str, int], says: st
     assert f"risk bands: {says}\n" in text
     assert "readmission-test version 3" in text
     assert ("fewer than 11 discharges" in text) is (rows < 11)
+
+
+def test_codes_that_the_features_do_not_see_are_said_once_a_job(
+    bundle: ModelBundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the words of training; a job that had ended is left alone, and says nothing."""
+    tables = dict(simulate(400, seed=11).tables)
+    event = tables["event"]
+    foreign = event.filter(pl.col("kind") == "diagnosis").with_columns(
+        code_system=pl.lit("SNOMED"), code=pl.lit("84114007")
+    )
+    tables["event"] = pl.concat([event, foreign])
+    parts = [Part(name, tables[name], name) for name in ("person", "coverage", "encounter", "event")]
+    history = write_history(parts, tmp_path / "H", source_format="simulated", shards=3)
+
+    def said() -> list[str]:
+        caplog.clear()
+        score(bundle, history, as_of=AS_OF, out=tmp_path / "scores", since="2023-01-01", reasons=0)
+        return [text for text in caplog.messages if "unknown to the groupers" in text]
+
+    (line,) = said()
+    assert "(charlson)" in line
+    assert "diagnosis codes in SNOMED (100.0%). Fix: map them to a system that is known" in line
+    assert not said()
