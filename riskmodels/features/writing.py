@@ -180,7 +180,7 @@ class _ShardRows:
 
     def rows(self, number: int, cases: pl.DataFrame, since: float = -math.inf) -> pl.DataFrame:
         """Return the rows of a shard, from the folder or else from its history; `since` when work goes on."""
-        cases = cases.sort("person", "index_time", maintain_order=True)
+        cases = cases.sort("person", "index_time", "index_id")
         there = self.folder.read(number)
         if there is not None and there.height == cases.height:
             return there

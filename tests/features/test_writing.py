@@ -124,6 +124,10 @@ def test_the_file_says_what_its_columns_are(history, index_cases, whole, tmp_pat
 
 def test_rows_are_by_shard_patient_and_time_however_the_cases_came(history, index_cases, whole, tmp_path):
     """Shuffled index cases give the same bytes."""
+    twice = pl.concat([index_cases.head(3), index_cases.head(3).with_columns(pl.col("index_id") + "b")])
+    for name, cases in (("1", twice), ("2", twice.reverse())):
+        write_features(history, cases, FEATURES, tmp_path / name)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     write_features(
         history,
         index_cases.sample(fraction=1.0, shuffle=True, seed=1),
