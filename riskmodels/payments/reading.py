@@ -181,7 +181,7 @@ def read_table(path: str | Path, header: Iterable[str]) -> Table:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError("no such file", file=path)
+        raise DataError("no such file", file=path, fix="correct the path")
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
     wanted = [re.compile(pattern) for pattern in header]
