@@ -74,7 +74,7 @@ def test_files_without_a_table_are_refused(tmp_path: Path, text: str, message: s
 
 
 def test_a_missing_file_and_a_broken_workbook_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none.csv: no such file\nFix: correct the path"):
+    with pytest.raises(DataError, match=r"none\.csv: no such file\nFix: correct the path"):
         read_table(tmp_path / "none.csv", ("id",))
     with pytest.raises(DataError, match="not an Excel workbook"):
         read_table(_write(tmp_path, "id,x\n", "t.xlsx"), ("id",))
