@@ -17,6 +17,7 @@ from riskmodels.pipeline.tables import InMemory
 from riskmodels.pipeline.training_data import TrainingSet
 
 if TYPE_CHECKING:
+    from riskmodels.engines import Engine
     from riskmodels.evaluation import CostComparison, CostEvaluation
     from riskmodels.features import FeatureSet
     from riskmodels.learning.cost_bundle import CostBundle
@@ -168,12 +169,13 @@ def refuse_sparse(feature_set: "FeatureSet | None") -> None:
         )
 
 
-def at_their_years(data: TrainingSet) -> TrainingSet:
+def at_their_years(data: TrainingSet, engine: "Engine | None" = None) -> TrainingSet:
     """Return the training set with the features of the year whose cost is expected, not of the one before."""
     from riskmodels.features import build_features
 
     later = data.cases.with_columns(pl.col("index_time") + timedelta(days=DAYS))
-    return replace(data, table=InMemory(build_features(data.history, later, data.feature_set)))
+    built = build_features(data.history, later, data.feature_set, engine=engine)
+    return replace(data, table=InMemory(built))
 
 
 def _costs(cases: pl.DataFrame) -> pl.DataFrame:

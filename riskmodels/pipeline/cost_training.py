@@ -139,7 +139,7 @@ def train_cost(
         built=features,
     )
     fitted = fit_cost(
-        at_their_years(data) if concurrent else data, plan, concurrent=concurrent, rivals=rivals
+        at_their_years(data, engine) if concurrent else data, plan, concurrent=concurrent, rivals=rivals
     )
     rows = fitted.held_out
     against = compare_with_champion(

@@ -14,6 +14,7 @@ from riskmodels.engines import Engine, ShardFunction
 from riskmodels.features import writing
 from riskmodels.history import History
 from riskmodels.pipeline import write_training_set
+from riskmodels.pipeline.cost_fit import at_their_years
 from riskmodels.pipeline.training_data import training_set
 from riskmodels.scoring import score
 
@@ -59,6 +60,7 @@ def test_what_a_model_of_cost_learns_from(spark: Engine, history: History) -> No
     assert here.cases["cost"].sum() > 0
     assert_frame_equal(here.cases, there.cases)
     assert_frame_equal(here.frame, there.frame)
+    assert_frame_equal(at_their_years(here).frame, at_their_years(there, spark).frame)
 
 
 def test_features_computes_only_what_is_missing(
