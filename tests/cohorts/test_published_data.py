@@ -33,7 +33,9 @@ def join(segments: pd.DataFrame) -> pd.DataFrame:
             if row["start"] < stay["end"] or (gap <= 1 and elsewhere) or (gap == 0 and same):
                 if row["end"] >= stay["end"]:
                     stay |= {
-                        name: row[name] for name in ("end", "facility", "dx", "left", "code") if name in row
+                        name: row[name]
+                        for name in ("end", "facility", "dx", "left", "code", "place")
+                        if name in row
                     }
                 continue
         stays.append(row)
@@ -48,10 +50,26 @@ def categories(system: str, codes: pd.Series) -> dict[str, str]:
 
 
 def readmitted(stays: pd.DataFrame) -> pd.Series:
-    """Return whether the next stay of the same person began within 30 days and was not planned."""
-    following = stays.shift(-1)
-    days = (following["start"].dt.normalize() - stays["end"].dt.normalize()).dt.days
-    return (following["person"] == stays["person"]) & days.between(0, 30) & (following["planned"] == False)  # noqa: E712
+    """Return whether the next stay of the same person began within 30 days and was not planned.
+
+    Where the `place` is known that the patient was discharged to, the care there is passed over.
+    """
+    rows = stays.to_dict("records")
+    labels = [False] * len(rows)
+    for number, stay in enumerate(rows):
+        for later in rows[number + 1 :]:
+            days = (later["start"].normalize() - stay["end"].normalize()).days
+            if later["person"] != stay["person"] or days > 30:
+                break
+            place = stay.get("place")
+            if days <= 1 and (
+                place == "REHAB"
+                or (place == "PSYCH FACILITY" and later["begun"].startswith(("F", "29", "30", "31")))
+            ):
+                continue
+            labels[number] = not later["planned"]
+            break
+    return pd.Series(labels, index=stays.index)
 
 
 def counted(cohort: Cohort) -> tuple[int, int]:
@@ -207,6 +225,8 @@ def test_mimic_iv_demo(shared_data: Path, tmp_path: Path) -> None:
                 "dx": codes["icd_code"].str[:3].to_numpy(),
                 "left": excluded,
                 "code": codes["icd_code"].to_numpy(),
+                "begun": codes["icd_code"].to_numpy(),
+                "place": left,
                 "planned": always | (potentially & ~acute),
             }
         )
