@@ -5,6 +5,7 @@ raised, so that Spark does not try again. Any other failure is raised, and Spark
 """
 
 import pickle
+import socket
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -13,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from riskmodels import __version__
-from riskmodels.errors import RiskModelsError
+from riskmodels.errors import RiskModelsError, StoreError
 
 __all__ = ["ANSWER", "QUESTION", "ShardTask", "from_arrow", "to_arrow"]
 
@@ -48,8 +49,7 @@ class ShardTask:
             said = f"the driver has riskmodels {self.version} and a worker {__version__}"
             return [_error(shard, f"SpecError\n{said}\nFix: install the same version on every worker")]
         try:
-            # Made by the driver's own constructor above and carried by Spark: never read from a file.
-            function = pickle.loads(self.function)
+            function = self._made_again()
             tables = function(shard, None if rows is None else from_arrow(rows))
         except RiskModelsError as error:
             return [_error(shard, f"{type(error).__name__}\n{error}")]
@@ -57,6 +57,17 @@ class ShardTask:
             {"shard": shard, "name": name, "content": to_arrow(table), "error": None}
             for name, table in tables.items()
         ]
+
+    def _made_again(self) -> Any:
+        try:
+            # Made by the driver's own constructor above and carried by Spark: never read from a file.
+            return pickle.loads(self.function)
+        except StoreError as error:
+            said, _, _ = str(error).partition("\n")
+            raise StoreError(
+                f"a worker ({socket.gethostname()}) does not see what the driver sees: {said}\n"
+                "Fix: keep it on a file system that all machines share, under the same path"
+            ) from error
 
 
 def _error(shard: int, said: str) -> dict[str, Any]:

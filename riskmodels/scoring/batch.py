@@ -11,7 +11,7 @@ import polars as pl
 
 from riskmodels import __version__
 from riskmodels.engines import Engine, LocalEngine
-from riskmodels.errors import SpecError, did_you_mean
+from riskmodels.errors import SpecError, StoreError, did_you_mean
 from riskmodels.learning.bundle import ModelBundle, RiskBands
 from riskmodels.learning.contract_columns import OFTEN_OUTSIDE
 from riskmodels.scoring.job import ScoreFolder, partition_name
@@ -179,6 +179,12 @@ def _run(shards: ShardScores, engine: Engine) -> tuple[int, tuple[str, ...]]:
         rows += int(said["rows"]["rows"].item())
         unknown.update(dict(said["unknown"].iter_rows()))
         drifted.update(said["drifted"]["column"].to_list())
+    unseen = sorted(set(missing) - folder.done())
+    if unseen:
+        raise StoreError(
+            f"{folder.path}: workers wrote the scores of {len(unseen)} shards where this machine does not "
+            "see them\nFix: name an --out on a file system that all machines share, under the same path"
+        )
     # As many as were rare in training are no news.
     rare = {column.name: column.rare_share * rows + 2 for column in bundle.contract.columns}
     warnings += [

@@ -120,7 +120,7 @@ class Reading:
 def test_a_history_that_workers_cannot_see(spark: Engine, history: History, tmp_path: Path) -> None:
     """Where the file system is not shared, the history that is missing is named."""
     moved = History(tmp_path / "elsewhere", history.manifest)
-    with pytest.raises(StoreError, match=r"no history at .*elsewhere"):
+    with pytest.raises(StoreError, match=r"a worker \(.+\) does not see .*no history at .*elsewhere"):
         list(spark.run(Reading(moved), {0: None}, "Reading"))
 
 
@@ -145,6 +145,19 @@ def test_workers_that_are_lost_are_said_once(
     assert list(engine._tasks_done(future, "group", 3, "Reading", "shard")) == [0, 1, 2]
     said = [record.getMessage() for record in caplog.records]
     assert said == ["Reading: 1 of 3 shards done, and no worker takes the others; has the cluster free ones?"]
+
+
+def test_a_task_says_that_its_worker_does_not_see_the_history(history: History, tmp_path: Path) -> None:
+    """The answer names the machine, and is no advice to ingest once more."""
+    task = ShardTask(Reading(History(tmp_path / "elsewhere", history.manifest)))
+    (answer,) = task._answers(0, None)
+    assert (
+        f"a worker ({socket.gethostname()}) does not see what the driver sees: There is no history at"
+        in answer["error"]
+    )
+    assert answer["error"].endswith(
+        "\nFix: keep it on a file system that all machines share, under the same path"
+    )
 
 
 def test_workers_with_another_version() -> None:

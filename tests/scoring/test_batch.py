@@ -12,12 +12,14 @@ from polars.testing import assert_frame_equal
 
 from riskmodels.cohorts import build_cohort
 from riskmodels.datasets import simulate
+from riskmodels.engines import LocalEngine
 from riskmodels.errors import ContractError, SpecError, StoreError
 from riskmodels.features import build_features
 from riskmodels.history import History, Part, open_history, write_history
 from riskmodels.learning.bundle import ModelBundle
 from riskmodels.scoring import ScoreSummary, read_scores, score
 from riskmodels.scoring.job import ScoreFolder
+from riskmodels.scoring.shards import ShardScores
 
 AS_OF = date(2023, 7, 1)
 
@@ -307,3 +309,22 @@ def test_codes_that_the_features_do_not_see_are_said_once_a_job(
     assert "(charlson)" in line
     assert "diagnosis codes in SNOMED (100.0%). Fix: map them to a system that is known" in line
     assert not said()
+
+
+class Elsewhere(LocalEngine):
+    """Writes where this machine does not see it, as workers without a shared file system do."""
+
+    def run(self, function: ShardScores, shards, what: str, *, unit: str = "shard"):
+        if isinstance(function, ShardScores):
+            moved = function.folder.path.parent / "of-the-worker"
+            function = replace(function, folder=replace(function.folder, path=moved))
+        return super().run(function, shards, what, unit=unit)
+
+
+def test_scores_that_workers_wrote_elsewhere(bundle: ModelBundle, history: History, tmp_path: Path) -> None:
+    """Without a shared file system the files are not there: said in a line, and no job is taken for done."""
+    with pytest.raises(
+        StoreError, match=r"this machine does not see them\nFix: name an --out on a file system that all"
+    ):
+        score(bundle, history, as_of=AS_OF, out=tmp_path, reasons=0, engine=Elsewhere())
+    assert not list(tmp_path.rglob("_SUCCESS"))
