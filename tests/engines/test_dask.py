@@ -261,7 +261,7 @@ def test_no_worker(rows: Path) -> None:
         fit_on_cluster(RiskModel(**PARAMETERS), empty.scheduler_address, rows, COLUMNS)
 
 
-ENDLESS = {**PARAMETERS, "n_estimators": 100_000, "validation_fraction": 0.0}
+ENDLESS = {**PARAMETERS, "n_estimators": 10_000_000, "validation_fraction": 0.0}
 
 
 def when_busy(client: Any, act: Callable[[], object]) -> threading.Thread:
@@ -290,7 +290,7 @@ def test_a_fit_that_is_stopped_leaves_the_workers_free(cluster: Any, rows: Path)
         stopper.join()
     began = time.monotonic()
     fit_on_cluster(RiskModel(**PARAMETERS), cluster.scheduler_address, rows, COLUMNS)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60  # and not when ten million trees are grown
 
 
 def test_two_fits_at_once(cluster: Any, rows: Path, fitted: RiskModel) -> None:
